@@ -3,6 +3,7 @@
 Each way this can fail ends in one sentence that says what to do. The file is written in old syntax
 on purpose, so that an old Python lives long enough to say that it is too old.
 """
+
 import hashlib
 import os
 import shutil
@@ -80,7 +81,9 @@ def main():
     if subprocess.call([python, "-c", ""], stderr=subprocess.DEVNULL) if os.path.exists(python) else True:
         say("[1/3] making .venv with Python %s" % sys.version.split()[0])
         run([sys.executable, "-m", "venv", "--clear", VENV], "the venv could not be made in %s" % VENV)
-    offline = "pip could not install it (its own words are above); is the network there? Call make again to go on"
+    offline = (
+        "pip could not install it (its own words are above); is the network there? Call make again to go on"
+    )
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check"]
     index = os.environ.get("TORCH_INDEX")
     say("[2/3] installing torch%s (the longest step)" % (" from TORCH_INDEX" if index else ""))

@@ -1,0 +1,7 @@
+"""``python -m coursekit`` is the coursekit command."""
+
+import sys
+
+from coursekit.cli import main
+
+sys.exit(main())

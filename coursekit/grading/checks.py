@@ -1,0 +1,123 @@
+"""The visible check: at once, in the notebook, what differs and the hint for a mistake it recognises.
+
+It helps; it does not mark. A check cell reads::
+
+    with Check("slope") as check:
+        check(slope, [1, 2, 4], [3, 6, 12], want=1.0)
+        check(slope, [1, 10], [5, 500], want=2.0, hints={"Divide by the logarithm of x too.": 4.6})
+"""
+
+import html
+import traceback
+
+import numpy as np
+
+from coursekit.grading.compare import Raised, decode, difference, show
+from coursekit.grading.judge import encode
+
+
+class Check:
+    """Calls the answer on visible cases, and on leaving shows the verdict.
+
+    Stops calling after the first case that differs. Never raises for a wrong answer: the notebook
+    runs on, as a learner who is halfway through wants it to.
+    """
+
+    def __init__(self, task: str, *, rtol: float = 1e-6, atol: float = 1e-9) -> None:
+        self.task, self.rtol, self.atol = task, rtol, atol
+        self.right = 0
+        self.problem: str | None = None
+        self.hint: str | None = None
+
+    def __enter__(self) -> "Check":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        from IPython.display import display
+
+        if kind is None:
+            display(self)
+
+    def __call__(self, function, *args, want=None, raises=None, hints=None, **kwargs) -> None:
+        """One case: ``function(*args, **kwargs)`` must return `want`, or raise `raises`.
+
+        `hints` maps the words of a hint to the value that the mistake returns for these arguments (an
+        exception type where it raises).
+        """
+        if self.problem is not None:
+            return
+        call = _call_text(function, args, kwargs)
+        wanted = Raised(raises.__name__) if raises else decode(encode(want))
+        try:
+            value = function(*args, **kwargs)
+        except Exception as error:
+            value, text = Raised(type(error).__name__), f"{type(error).__name__}: {error}{_line(error)}"
+            found = difference(value, wanted, rtol=self.rtol, atol=self.atol)
+            if found:
+                found = text if not raises else f"{found} ({error})"
+        else:
+            if value is None and (want is not None or raises):
+                self.problem = "not written yet: it returns None"
+                return
+            value, found = self._compare(value, wanted)
+        if found:
+            self.problem = f"{call}: {found}"
+            self.hint = self._recognise(value, hints or {})
+        else:
+            self.right += 1
+
+    def _compare(self, value: object, wanted: object) -> tuple[object, str | None]:
+        try:
+            value = decode(encode(value))
+        except ValueError as error:
+            return None, str(error)
+        return value, difference(value, wanted, rtol=self.rtol, atol=self.atol)
+
+    def _recognise(self, value: object, hints: dict) -> str | None:
+        for hint, typical in hints.items():
+            if isinstance(typical, type) and issubclass(typical, Exception):
+                typical = Raised(typical.__name__)
+            else:
+                typical = decode(encode(typical))
+            if difference(value, typical, rtol=1e-3, atol=1e-6) is None:
+                return hint
+        return None
+
+    def __repr__(self) -> str:
+        if self.problem is None:
+            return f"{self.task}: right, {self.right} of {self.right} cases"
+        hint = f"\n  Hint: {self.hint}" if self.hint else ""
+        return f"{self.task}: not yet\n  {self.problem}{hint}"
+
+    def _repr_html_(self) -> str:
+        mark = "right" if self.problem is None else "not yet"
+        border = "solid" if self.problem is None else "dashed"
+        lines = [f"<b>{html.escape(self.task)}: {mark}</b>"]
+        if self.problem is None:
+            lines.append(f"{self.right} of {self.right} cases")
+        else:
+            lines.append(f"<code>{html.escape(self.problem)}</code>")
+        if self.hint:
+            lines.append(f"<i>Hint: {html.escape(self.hint)}</i>")
+        return f'<div style="border-left: 4px {border}; padding: 2px 10px">{"<br>".join(lines)}</div>'
+
+
+def _call_text(function, args: tuple, kwargs: dict) -> str:
+    parts = [_short(a) for a in args] + [f"{k}={_short(v)}" for k, v in kwargs.items()]
+    return f"{getattr(function, '__name__', 'it')}({', '.join(parts)})"
+
+
+def _short(value: object) -> str:
+    if hasattr(value, "__array__") and np.ndim(value):
+        array = np.asarray(value)
+        return str(array.tolist()) if array.size <= 8 else show(array)
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _line(error: BaseException) -> str:
+    """The line of the learner's own cell that raised, where there is one."""
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename or "<" in f.filename
+    ]
+    return f" (line {frames[-1].lineno}: {frames[-1].line})" if frames and frames[-1].line else ""

@@ -1,0 +1,159 @@
+"""The grader's side of judging: decode what a kernel emitted, and compare it with the key's.
+
+This is the one place where a mark is decided. What came from a kernel is JSON of known kinds; it is
+neither unpickled nor evaluated, and whatever does not decode is a wrong answer.
+"""
+
+import base64
+import binascii
+import math
+
+import numpy as np
+
+DTYPES = {"bool", "float16", "float32", "float64", "complex64", "complex128"}
+DTYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+class BadValue(ValueError):
+    """What the kernel emitted is no value that a judge cell emits."""
+
+
+class Raised(str):
+    """The answer raised this exception: compared by the exception's type alone."""
+
+
+class Other(str):
+    """An object of this type, which cannot be compared."""
+
+
+def decode(data: object, depth: int = 0) -> object:
+    """A value from its JSON. Raises :class:`BadValue`."""
+    if depth > 9 or not isinstance(data, dict):
+        raise BadValue("it is not a value")
+    match data:
+        case {"kind": "none"}:
+            return None
+        case {"kind": "bool", "value": bool(value)}:
+            return value
+        case {"kind": "text", "value": str(value)}:
+            return value
+        case {"kind": "integer", "value": str(value)}:
+            return _integer(value)
+        case {"kind": "array", "dtype": str(dtype), "shape": list(shape), "data": str(text)}:
+            return _array(dtype, shape, text)
+        case {"kind": "list" | "set", "items": list(items)}:
+            return [decode(item, depth + 1) for item in items]
+        case {"kind": "dict", "items": list(items)}:
+            return {str(decode(k, depth + 1)): decode(v, depth + 1) for k, v in _pairs(items)}
+        case {"kind": "raised", "type": str(name)}:
+            return Raised(name)
+        case {"kind": "other", "type": str(name)}:
+            return Other(name)
+    raise BadValue("it is of no known kind")
+
+
+def difference(got: object, want: object, *, rtol: float, atol: float) -> str | None:
+    """None where `got` is `want` within ``atol + rtol·|want|``, else the first difference in words."""
+    if isinstance(want, Raised) or isinstance(got, Raised):
+        return _raised(got, want)
+    if isinstance(want, np.ndarray) and isinstance(got, np.ndarray | list):
+        return _numbers(got, want, rtol, atol)
+    if isinstance(want, list) and isinstance(got, np.ndarray):
+        return _numbers(got, want, rtol, atol)
+    if isinstance(want, list) and isinstance(got, list):
+        return _items(dict(enumerate(got)), dict(enumerate(want)), rtol, atol)
+    if isinstance(want, dict) and isinstance(got, dict):
+        return _items(got, want, rtol, atol)
+    if type(got) is type(want) and not isinstance(got, Other) and got == want:
+        return None
+    return f"got {show(got)}, wanted {show(want)}"
+
+
+def show(value: object) -> str:
+    """A value, short enough for a line."""
+    if isinstance(value, Raised):
+        return f"a {value}" if value else "an exception"
+    if isinstance(value, Other):
+        return f"an object of type {value}"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}"
+    text = f"{value[()]:.6g}" if isinstance(value, np.ndarray) and value.dtype.kind in "fc" else str(value)
+    return (repr(value) if isinstance(value, str) else text)[:80]
+
+
+def _integer(text: str) -> object:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise BadValue("it is no whole number") from None
+
+
+def _array(dtype: str, shape: list, text: str) -> np.ndarray:
+    if dtype not in DTYPES or not all(type(n) is int and 0 <= n < 2**31 for n in shape) or len(shape) > 16:
+        raise BadValue("it is an array of no known type or shape")
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadValue("its data are damaged") from None
+    kind = np.dtype(dtype).newbyteorder("<")
+    if math.prod(shape) * kind.itemsize != len(raw):
+        raise BadValue("its data do not fill its shape")
+    return np.frombuffer(raw, kind).reshape(shape)
+
+
+def _pairs(items: list) -> list:
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in items):
+        raise BadValue("it is no dictionary")
+    return items
+
+
+def _raised(got: object, want: object) -> str | None:
+    if isinstance(got, Raised) and isinstance(want, Raised):
+        return None if got == want else f"raised {got}, wanted {want}"
+    if isinstance(got, Raised):
+        return f"raised {got}, wanted {show(want)}"
+    return f"got {show(got)}, wanted a {want} to be raised"
+
+
+def _items(got: dict, want: dict, rtol: float, atol: float) -> str | None:
+    if got.keys() != want.keys():
+        if all(isinstance(k, int) for k in want):
+            return f"got {len(got)} items, wanted {len(want)}"
+        return f"got the keys {sorted(got)}, wanted {sorted(want)}"[:200]
+    for key in want:
+        found = difference(got[key], want[key], rtol=rtol, atol=atol)
+        if found:
+            return f"at [{key!r}]: {found}" if not found.startswith("at [") else f"at [{key!r}]{found[3:]}"
+    return None
+
+
+def _numbers(got: object, want: object, rtol: float, atol: float) -> str | None:
+    """Arrays and nested lists of numbers, by value: a list is as good as an array."""
+    try:
+        a, b = np.asarray(_plain(got)), np.asarray(_plain(want))
+    except ValueError:
+        return f"got {show(got)}, wanted {show(want)}"
+    if a.dtype.kind not in "biufc" or b.dtype.kind not in "biufc":
+        return (
+            None if a.size == b.size == 0 and a.shape == b.shape else f"got {show(got)}, wanted {show(want)}"
+        )
+    if a.shape != b.shape:
+        return f"got shape {a.shape}, wanted {b.shape}"
+    with np.errstate(all="ignore"):
+        same = np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
+    if same.all():
+        return None
+    index = tuple(int(i) for i in np.argwhere(~same)[0])
+    place = f"at {list(index)}: " if index else ""
+    return f"{place}got {a[index]:.6g}, wanted {b[index]:.6g}"
+
+
+def _plain(value: object) -> object:
+    """Nested lists whose leaves are zero-dimensional arrays, as numbers."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, bool | int | float):
+        return value
+    raise ValueError("not a number")

@@ -1,0 +1,212 @@
+"""Marking one submission: the key's cells with the learner's answers in them, run, and compared.
+
+``expected`` runs the key once for a seed; ``mark`` runs a learner's answers and compares. Neither trusts
+the learner's notebook for anything but the source of its answer cells.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from coursekit.grading import runner
+from coursekit.grading.compare import BadValue, decode, difference
+from coursekit.grading.forbidden import find_forbidden
+from coursekit.grading.kernels import Execution
+from coursekit.grading.key import Key, Task
+from coursekit.grading.notebook import BadNotebook
+from coursekit.grading.runner import Plan, Step
+from coursekit.grading.submission import is_empty, read_answers
+
+CELL_TIMEOUT_S = 60.0
+
+Progress = Callable[[Step], None] | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a task earned, and why in a sentence. Points are whole: a task is right or it is not."""
+
+    task: str
+    title: str
+    points: int
+    possible: int
+    status: str  # right, wrong, empty, missing, refused, error, waiting, timeout, died, flooded
+    message: str
+    cases_right: int = 0
+    cases: int = 0
+    feedback: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a submission earned. ``status`` is 'graded', or says why it was not."""
+
+    exercise: str
+    status: str
+    message: str = ""
+    marks: tuple[Mark, ...] = ()
+    notes: tuple[str, ...] = ()
+    possible: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def points(self) -> int:
+        return sum(mark.points for mark in self.marks)
+
+    @property
+    def is_full(self) -> bool:
+        return self.status == "graded" and self.points == self.possible
+
+    def as_dict(self) -> dict:
+        return asdict(self) | {"points": self.points}
+
+
+class BadKey(RuntimeError):
+    """The key does not earn its own points; nobody can be graded with it."""
+
+
+def draw_seed() -> int:
+    """A seed for a grading run; it is recorded with the marks."""
+    return secrets.randbelow(2**31)
+
+
+def expected(key: Key, seed: int, progress: Progress = None) -> dict[str, list[dict]]:
+    """The values the key itself emits for this seed, by task. Raises :class:`BadKey`."""
+    plan = _plan(key, {name: task.solution for name, task in key.tasks.items()}, seed)
+    results = runner.run(plan, progress)
+    values = {}
+    for name in key.tasks:
+        for label in (f"answer {name}", f"judge {name}"):
+            done = results[label]
+            if done.status != "ok":
+                raise BadKey(f"{key.name}: the key's own {label} ended in {done.status} {done.error}")
+        values[name] = results[f"judge {name}"].values
+        if not values[name]:
+            raise BadKey(f"{key.name}: the judge cell of {name!r} emits nothing")
+    return values
+
+
+def mark_file(key: Key, path: Path, wanted: Mapping, seed: int, progress: Progress = None) -> Result:
+    """Mark a learner's notebook. A file that is no notebook gives a result that says so."""
+    try:
+        answers = read_answers(path, key)
+    except (BadNotebook, OSError) as error:
+        return Result(key.name, "broken", str(error), possible=key.points)
+    return mark(key, answers.sources, wanted, seed, notes=answers.notes, progress=progress)
+
+
+def mark(
+    key: Key,
+    sources: Mapping[str, str],
+    wanted: Mapping,
+    seed: int,
+    notes: tuple[str, ...] = (),
+    progress: Progress = None,
+) -> Result:
+    """Mark answers given as source by task, against what :func:`expected` returned for the seed."""
+    refused = {name: _refusal(key, task, sources) for name, task in key.tasks.items()}
+    runnable = {name: sources[name] for name in key.tasks if refused[name] is None}
+    results = runner.run(_plan(key, runnable, seed), progress) if runnable else {}
+    marks: dict[str, Mark] = {}
+    for name, task in key.tasks.items():
+        waiting = [need for need in task.needs if marks[need].status != "right"]
+        parts = [results.get(f"{role} {name}") for role in ("answer", "check", "judge")]
+        marks[name] = refused[name] or judge_task(task, *parts, wanted[name])
+        if waiting and marks[name].status not in ("right", "empty", "refused", "missing"):
+            message = f"it calls {waiting[0]}, whose own answer is not right yet"
+            marks[name] = _none(task, "waiting", message, marks[name].feedback)
+    seconds = sum(done.seconds for done in results.values())
+    return Result(key.name, "graded", "", tuple(marks.values()), notes, key.points, seconds)
+
+
+def _plan(key: Key, sources: Mapping[str, str], seed: int) -> Plan:
+    steps = []
+    for index, cell in enumerate(key.cells):
+        if cell.kind != "code" or (cell.role != "given" and cell.task not in sources):
+            continue
+        source, timeout = cell.source, CELL_TIMEOUT_S
+        if cell.role == "answer":
+            source = sources[cell.task]
+        elif cell.role == "judge":
+            source = seeded(source, seed)
+        elif cell.role not in ("given", "check"):
+            continue
+        if cell.role != "given":
+            timeout = key.tasks[cell.task].timeout
+        label = f"{cell.role} {cell.task}" if cell.role != "given" else f"given {index}"
+        steps.append(Step(label, cell.role, cell.task, source, timeout))
+    return Plan(tuple(steps), {name: task.needs for name, task in key.tasks.items()})
+
+
+def seeded(source: str, seed: int) -> str:
+    """A judge cell's source with the run's seed set before it."""
+    return f"import coursekit.grading.judge as _judge; _judge.SEED = {seed}\n{source}"
+
+
+def _refusal(key: Key, task: Task, sources: Mapping[str, str]) -> Mark | None:
+    """The mark of a task whose answer need not be run."""
+    if task.name not in sources:
+        return _none(task, "missing", "its answer cell is gone; take a new copy of the exercise")
+    source = sources[task.name]
+    if is_empty(source, task.solution):
+        return _none(task, "empty", "nothing was written yet")
+    given = "\n".join(c.source for c in key.cells if c.kind == "code" and c.role == "given")
+    found = find_forbidden(source, task.forbid, given)
+    return _none(task, "refused", found) if found else None
+
+
+def judge_task(task: Task, answer: Execution, check: Execution, judge: Execution, wanted: list[dict]) -> Mark:
+    """The mark for what became of a task's three cells; `wanted` is what the key's judge cell emitted."""
+    feedback = check.text.strip()
+    for done in (answer, check, judge):
+        if done.status in runner.STOPPED:
+            return _none(task, done.status, _stop_sentence(done, task), feedback)
+    if answer.status == "error":
+        return _none(task, "error", f"its answer cell stops with {answer.error}", feedback)
+    right, problem = _compare(task, judge.values, wanted)
+    if problem and judge.status == "error":
+        problem = f"judging stopped with {judge.error}"
+    message = problem or "right"
+    earned = 0 if problem else task.points
+    status = "wrong" if problem else "right"
+    return Mark(task.name, task.title, earned, task.points, status, message, right, len(wanted), feedback)
+
+
+def _compare(task: Task, got: list[dict], wanted: list[dict]) -> tuple[int, str | None]:
+    """How many cases are right, and the first difference."""
+    values = {
+        p.get("case"): p.get("value") for p in got if isinstance(p, dict) and isinstance(p.get("case"), str)
+    }
+    right, problem = 0, None
+    for payload in wanted:
+        case, want = payload["case"], decode(payload["value"])
+        try:
+            found = difference(decode(values[case]), want, rtol=task.rtol, atol=task.atol)
+        except KeyError:
+            found = "no value came"
+        except BadValue as error:
+            found = f"what came is no value: {error}"
+        if found is None:
+            right += 1
+        problem = problem or (found and f"{case}: {found}{_text(values.get(case))}")
+    return right, problem
+
+
+def _text(payload: object) -> str:
+    """The words of an exception, where the answer raised one."""
+    if isinstance(payload, dict) and payload.get("kind") == "raised" and isinstance(payload.get("text"), str):
+        return f" ({payload['text'][:200]})"
+    return ""
+
+
+def _stop_sentence(done: Execution, task: Task) -> str:
+    return {
+        "timeout": f"it was stopped after {task.timeout:g} s; is there a loop that does not end?",
+        "died": "it ended the Python process (out of memory, a crash, or a call of exit)",
+        "flooded": "it printed or displayed too much, and was stopped",
+    }[done.status]
+
+
+def _none(task: Task, status: str, message: str, feedback: str = "") -> Mark:
+    return Mark(task.name, task.title, 0, task.points, status, message, feedback=feedback)

@@ -1,0 +1,97 @@
+"""What a learner handed in: which file it is, and the answers in it. Nothing else of it is used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from coursekit.grading.key import Key
+from coursekit.grading.notebook import BadNotebook, Cell, exercise_of, read_cells
+from coursekit.grading.release import skeleton
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answer sources by task (a task whose cell is gone is not in it), and remarks for the learner."""
+
+    sources: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The file that stands for a learner's exercise. Without a path, ``status`` and ``message`` say why."""
+
+    path: Path | None
+    status: str = "found"
+    message: str = ""
+
+
+def read_answers(path: Path, key: Key) -> Answers:
+    """The learner's answer cells, by the id that release gave them, else by their task's name."""
+    code = [cell for cell in read_cells(path) if cell.kind == "code"]
+    sources, notes = {}, []
+    for task in key.tasks:
+        cells = [c for c in code if c.id == f"answer-{task}"] or [
+            c for c in code if c.role == "answer" and c.task == task
+        ]
+        if cells:
+            sources[task] = cells[0].source
+        if len(cells) > 1:
+            notes.append(f"{len(cells)} cells claim to answer {task!r}; the first was graded")
+    own = sum(_is_own(cell, key) for cell in code)
+    if own:
+        notes.append(
+            f"{own} code cell{'s' if own > 1 else ''} of your own {'were' if own > 1 else 'was'} not run: "
+            "what an answer needs belongs in its answer cell"
+        )
+    return Answers(sources, tuple(notes))
+
+
+def is_empty(source: str, task_solution: str) -> bool:
+    """Whether nothing was added to what release handed out."""
+    return _bare(source) == _bare(skeleton(task_solution))
+
+
+def find(folder: Path, exercise: str) -> Found:
+    """Which file of a learner's folder is the exercise."""
+    exact = folder / f"{exercise}.ipynb"
+    claims = sorted(p for p in _notebooks(folder) if p != exact and exercise_of(p) == exercise)
+    if exact.is_symlink() or exact.exists():
+        others = ", ".join(p.name for p in claims)
+        return Found(exact, message=f"{exact.name} was graded; {others} was not" if claims else "")
+    if len(claims) == 1:
+        return Found(claims[0], message=f"the file was called {claims[0].name}, not {exact.name}")
+    if claims:
+        names = ", ".join(p.name for p in claims)
+        return Found(
+            None, "duplicated", f"{names} all claim to be {exercise}, and none is called {exact.name}"
+        )
+    return Found(None, "missing", f"there is no {exact.name}{_instead(folder)}")
+
+
+def _notebooks(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if p.suffix == ".ipynb" and p.is_file() and not p.is_symlink()]
+
+
+def _instead(folder: Path) -> str:
+    """What stands in the folder, and why it is not taken."""
+    names = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        try:
+            list(read_cells(path))
+            names.append(f"{path.name} (of another exercise)")
+        except (BadNotebook, OSError):
+            names.append(f"{path.name} (no readable notebook)")
+    return f"; the folder holds {', '.join(names[:5])}" if names else "; the folder is empty"
+
+
+def _is_own(cell: Cell, key: Key) -> bool:
+    if not cell.source.strip() or cell.id.startswith(("answer-", "check-", "given-")):
+        return False
+    known = {c.source.strip() for c in key.cells if c.kind == "code"}
+    return cell.source.strip() not in known and cell.role != "answer"
+
+
+def _bare(source: str) -> list[str]:
+    return [line.strip() for line in source.splitlines() if line.strip()]

@@ -1,0 +1,66 @@
+"""The visible check says at once what differs, and knows the usual mistakes."""
+
+import numpy as np
+
+from coursekit.grading import Check
+
+
+def say(function, *args, **kwargs):
+    check = Check("task")
+    check(function, *args, **kwargs)
+    return check
+
+
+def test_right():
+    assert str(say(lambda x: 2 * x, 3, want=6)) == "task: right, 1 of 1 cases"
+
+
+def test_names_the_call_the_index_and_both_values():
+    def double(x):
+        return np.asarray(x) ** 2
+
+    said = str(say(double, [2, 3], want=[4, 6]))
+    assert "double([2, 3]): at [1]: got 9, wanted 6" in said
+
+
+def test_gives_the_hint_of_the_mistake_it_recognises():
+    hints = {"Not its square.": 9, "Not its cube.": 27}
+    assert str(say(lambda x: x**2, 3, want=6, hints=hints)).endswith("Hint: Not its square.")
+    assert str(say(lambda x: x**3, 3, want=6, hints=hints)).endswith("Hint: Not its cube.")
+    assert "Hint" not in str(say(lambda x: x, 3, want=6, hints=hints))
+
+
+def test_recognises_an_exception_as_a_mistake():
+    said = str(say(lambda x: x[0], [], want=0, hints={"Think of the empty list.": IndexError}))
+    assert "IndexError: list index out of range" in said and "Think of the empty list." in said
+
+
+def test_none_is_not_written_yet():
+    assert "not written yet" in str(say(lambda x: None, 3, want=6))
+    assert "not written yet" in str(say(lambda x: None, 3, raises=ValueError))
+
+
+def test_wanted_exceptions():
+    def refuse(x):
+        raise ValueError("no")
+
+    assert "right" in str(say(refuse, 1, raises=ValueError))
+    assert "raised ValueError, wanted TypeError (no)" in str(say(refuse, 1, raises=TypeError))
+    assert "wanted a ValueError to be raised" in str(say(lambda x: x, 1, raises=ValueError))
+
+
+def test_stops_at_the_first_difference():
+    check = Check("task")
+    check(lambda: 1, want=2)
+    check(lambda: 1 / 0, want=2)
+    assert "got 1, wanted 2" in str(check) and "ZeroDivision" not in str(check)
+
+
+def test_html_is_escaped():
+    check = say(lambda: "<script>", want="<b>")
+    assert "<script>" not in check._repr_html_() and "&lt;script&gt;" in check._repr_html_()
+
+
+def test_an_answer_that_returns_something_strange_is_wrong_not_fatal():
+    assert "got an object of type object" in str(say(lambda: object(), want=1))
+    assert "1000000 elements" in str(say(lambda: np.zeros(10**6), want=1))

@@ -1,0 +1,149 @@
+"""A class from start to end: folders in, rows in the gradebook, pages out, whatever was handed in."""
+
+import sqlite3
+
+import pytest
+
+from coursekit import cli
+from coursekit.grading.classroom import BadClass, grade_class, read_class
+from coursekit.grading.gradebook import BadGradebook, Gradebook
+from coursekit.grading.report import page_name, write_reports
+
+WRONG = "def double(x):\n    return np.asarray(x) ** 2"
+
+
+@pytest.fixture
+def folder(tmp_path, hand_in, right):
+    """Seven learners: one right, one half right, and five whose files are not what they should be."""
+    top = tmp_path / "class"
+    hand_in(top / "ada" / "00_small.ipynb", right)
+    hand_in(
+        top / "bob <script>" / "00_small.ipynb", right | {"double": WRONG, "mean": "def mean(x): return 1"}
+    )
+    hand_in(top / "cleo" / "my homework.ipynb", right)
+    (top / "dan").mkdir()
+    (top / "eve").mkdir()
+    (top / "eve" / "00_small.ipynb").write_text('{"nbformat": 4, "cells": [')
+    hand_in(top / "flo" / "copy 1.ipynb", right)
+    hand_in(top / "flo" / "copy 2.ipynb", right)
+    (top / "гена").mkdir()
+    (top / "гена" / "00_small.pdf").write_bytes(b"%PDF")
+    (top / "stray.ipynb").write_text("{}")
+    return top
+
+
+def test_everybody_gets_a_row(folder, solutions, tmp_path, capsys):
+    book = tmp_path / "marks" / "book.sqlite"
+    args = ["grade", str(folder), "--gradebook", str(book), "--solutions", str(solutions), "--seed", "5"]
+    assert cli.main(args) == 0
+    printed = capsys.readouterr().out
+    assert "7 rows in book.sqlite" in printed and "stray.ipynb" in printed
+    with Gradebook(book) as gradebook:
+        rows = {row.learner: row.result for row in gradebook.rows()}
+    assert {name: (r.status, r.points) for name, r in rows.items()} == {
+        "ada": ("graded", 6),
+        "bob <script>": ("graded", 2),
+        "cleo": ("graded", 6),
+        "dan": ("missing", 0),
+        "eve": ("broken", 0),
+        "flo": ("duplicated", 0),
+        "гена": ("missing", 0),
+    }
+    assert "was called my homework.ipynb" in rows["cleo"].notes[0]
+    assert "breaks off" in rows["eve"].message
+    assert "copy 1.ipynb, copy 2.ipynb" in rows["flo"].message
+    assert "00_small.pdf (no readable notebook)" in rows["гена"].message
+    assert all(r.possible == 6 for r in rows.values())
+
+    assert cli.main(["report", "--gradebook", str(book), "--out", str(tmp_path / "pages")]) == 0
+    overview = (tmp_path / "pages" / "index.html").read_text()
+    assert "7 learners" in overview and "<script>" not in overview and "bob &lt;script&gt;" in overview
+    page = (tmp_path / "pages" / page_name("bob <script>")).read_text()
+    assert "2 of 6 points" in page and "at [0]" in page and "<script>" not in page
+    assert "http" not in page.replace('http-equiv="', ""), "a page is complete in itself"
+
+
+def test_grading_again_replaces_the_row(solutions, hand_in, right, tmp_path):
+    group = tmp_path / "class"
+    book = tmp_path / "book.sqlite"
+    for answers, earned in (({}, 0), (right, 6)):
+        hand_in(group / "ada" / "00_small.ipynb", answers)
+        with Gradebook(book) as gradebook:
+            list(grade_class(read_class(group, solutions), gradebook, seed=1))
+            rows = gradebook.rows()
+        assert [(row.learner, row.result.points) for row in rows] == [("ada", earned)]
+
+
+def test_a_failure_of_the_grader_is_a_row_and_the_run_goes_on(
+    solutions, hand_in, right, tmp_path, monkeypatch
+):
+    from coursekit.grading import classroom
+
+    real = classroom.mark_file
+
+    def fragile(key, path, *rest):
+        if path.parent.name == "ada":
+            raise MemoryError("no memory")
+        return real(key, path, *rest)
+
+    monkeypatch.setattr(classroom, "mark_file", fragile)
+    for name in ("ada", "bob"):
+        hand_in(tmp_path / "class" / name / "00_small.ipynb", right)
+    with Gradebook(tmp_path / "book.sqlite") as gradebook:
+        rows = dict(grade_class(read_class(tmp_path / "class", solutions), gradebook))
+    assert rows["ada"].status == "failed" and "no memory" in rows["ada"].message
+    assert rows["bob"].points == 6
+
+
+def test_what_cannot_be_a_class_says_so(solutions, tmp_path):
+    with pytest.raises(BadClass, match="is not a folder"):
+        read_class(tmp_path / "nothing", solutions)
+    with pytest.raises(BadClass, match="holds no learner's folder"):
+        read_class(tmp_path, solutions)
+    (tmp_path / "ada").mkdir()
+    with pytest.raises(BadClass, match=r"nobody in .* handed in one of: 00_small"):
+        read_class(tmp_path, solutions)
+    with pytest.raises(BadClass, match="no key for 99_other"):
+        read_class(tmp_path, solutions, ["99_other"])
+    assert len(read_class(tmp_path, solutions, ["00_small"])) == 1
+
+
+def test_a_submission_is_written_whole_or_not_at_all(tmp_path, key, wanted, right, monkeypatch):
+    from coursekit.grading.grade import mark
+
+    result = mark(key, {"double": right["double"]}, wanted, 7)
+    book = tmp_path / "book.sqlite"
+    with Gradebook(book) as gradebook:
+        run = gradebook.start_run(7)
+        gradebook.record(run, "ada", result)
+        monkeypatch.setattr("coursekit.grading.gradebook._mark_values", lambda mark: ())
+        with pytest.raises(sqlite3.Error):
+            gradebook.record(run, "ada", result)
+        monkeypatch.undo()
+    with Gradebook(book) as gradebook:
+        (row,) = gradebook.rows()
+    assert row.result == result and row.seed == 7
+
+
+def test_a_gradebook_that_is_none_is_not_written_over(tmp_path):
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE precious (x)")
+    text = tmp_path / "notes.txt"
+    text.write_text("my notes, which are long enough to be no database at all " * 20)
+    for path in (other, text):
+        before = path.read_bytes()
+        with pytest.raises(BadGradebook, match=path.name):
+            Gradebook(path)
+        assert path.read_bytes() == before
+
+
+def test_pages_of_learners_never_share_a_file():
+    names = ["ada", "Ada ", "a/b", "a_b", "index", "INDEX", "гена", "лена", "", "x" * 200, "x" * 201]
+    pages = {page_name(name) for name in names}
+    assert len(pages) == len(names) and "index.html" not in {page.lower() for page in pages}
+
+
+def test_an_empty_gradebook_still_has_an_overview(tmp_path):
+    (path,) = write_reports([], tmp_path)
+    assert "0 learners" in path.read_text()

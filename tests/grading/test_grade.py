@@ -1,0 +1,158 @@
+"""Marking one submission, in real kernels."""
+
+import time
+
+import pytest
+
+from coursekit.grading.grade import BadKey, expected, mark, mark_file
+from coursekit.grading.key import load_key
+from coursekit.grading.proof import prove
+from tests.grading.conftest import key_cells, write_notebook
+
+SEED = 7
+
+
+@pytest.fixture
+def graded(key, wanted, right):
+    """Mark the solution with some of its answers changed; returns the marks by task."""
+
+    def grade(**changed):
+        result = mark(key, right | changed, wanted, SEED)
+        assert result.status == "graded"
+        return {m.task: m for m in result.marks}
+
+    return grade
+
+
+def points(marks) -> list[int]:
+    return [m.points for m in marks.values()]
+
+
+def test_the_solution_earns_all(key, wanted, right):
+    result = mark(key, right, wanted, SEED)
+    assert result.is_full and result.points == result.possible == 6
+    assert [m.cases_right for m in result.marks] == [2, 2, 2]
+
+
+def test_the_released_exercise_earns_nothing(key, wanted, hand_in, tmp_path):
+    result = mark_file(key, hand_in(tmp_path / "a.ipynb", {}), wanted, SEED)
+    assert result.points == 0 and [m.status for m in result.marks] == ["empty"] * 3
+
+
+def test_the_key_grades(key):
+    assert prove(key, seed=11) == []
+
+
+def test_a_wrong_answer_says_where_it_differs(graded):
+    marks = graded(double="def double(x):\n    return np.asarray(x) * np.arange(1, len(x) + 1)")
+    assert points(marks) == [0, 2, 3]
+    assert marks["double"].message.startswith("drawn: at [0]: got ")
+    assert marks["double"].cases_right == 1 and "got 1, wanted 2" in marks["double"].feedback
+
+
+def test_inputs_follow_the_seed(key, wanted, right):
+    assert expected(key, SEED) == wanted
+    other = expected(key, SEED + 1)
+    assert other["double"][0] != wanted["double"][0] and other["double"][1] == wanted["double"][1]
+    assert mark(key, right, other, SEED).points == 0, "values for another seed must not be right"
+
+
+def test_an_exception_in_the_answer_is_told(graded):
+    marks = graded(double="def double(x):\n    return x.nothing")
+    assert "drawn: raised AttributeError" in marks["double"].message and "nothing" in marks["double"].message
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "words"),
+    [
+        ("def double(x:", "error", "SyntaxError"),
+        ("raise KeyError('no')", "error", "KeyError"),
+        ("def twice(x):\n    return 2 * x", "wrong", "not defined"),
+        ("def double(x):\n    pass", "wrong", "got None"),
+        ("import os\nos._exit(0)", "died", "ended the Python process"),
+        ("def double(x):\n    import os, signal\n    os.kill(os.getpid(), signal.SIGSEGV)", "died", "ended"),
+        ("def double(x):\n    while True:\n        print('x' * 10_000)", "flooded", "too much"),
+        ("import sys\nsys.exit()", "error", "SystemExit"),
+    ],
+)
+def test_a_broken_answer_costs_its_own_points_only(graded, source, status, words):
+    marks = graded(double=source)
+    assert points(marks) == [0, 2, 3]
+    assert marks["double"].status == status and words in marks["double"].message
+
+
+def test_an_endless_loop_is_stopped_within_a_second_of_its_time(graded):
+    started = time.monotonic()
+    marks = graded(total="def total(x):\n    while True:\n        pass")
+    assert points(marks) == [1, 0, 0]
+    assert marks["total"].status == "timeout" and "4 s" in marks["total"].message
+    assert marks["mean"].status == "waiting" and "calls total" in marks["mean"].message
+    assert time.monotonic() - started < 60, "the loop ran through its time-out once, not for each cell"
+
+
+def test_what_an_answer_leaves_behind_does_not_cost_another_its_points(graded):
+    later = "import os, threading\nthreading.Timer(0.2, os._exit, [1]).start()\n\n"
+    slow = "import time\ntime.sleep(0.6)\n\n"
+    marks = graded(
+        double=later + "def double(x):\n    return 2 * np.asarray(x)",
+        total=slow + "def total(x):\n    s = 0.0\n    for v in x:\n        s += v\n    return s",
+    )
+    assert points(marks)[1:] == [2, 3]
+
+
+def test_a_forbidden_call_is_refused_and_not_run(graded, tmp_path):
+    trace = tmp_path / "ran"
+    marks = graded(total=f"open({str(trace)!r}, 'w')\ndef total(x):\n    return np.sum(x)")
+    assert marks["total"].status == "refused" and "line 3 uses numpy.sum" in marks["total"].message
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import coursekit.grading.judge as j\nj.judge = lambda t: (lambda *a, **k: None, None)",
+        "import coursekit.grading.compare as c\nc.difference = lambda *a, **k: None",
+        "np.isclose = lambda *a, **k: np.True_\nnp.testing.assert_allclose = lambda *a, **k: None",
+        "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])",
+        "class double(float):\n    __eq__ = lambda s, o: True\n    def __new__(c, x): return float.__new__(c, 1)",
+    ],
+)
+def test_patching_the_kernel_earns_nothing(graded, source):
+    if "double" not in source:
+        source += "\ndef double(x):\n    return 1"
+    marks = graded(double=source)
+    assert marks["double"].points == 0
+
+
+def test_no_judge_cell_is_on_disk_for_a_kernel_to_read(graded):
+    spy = """
+import pathlib
+SEEN = "".join(p.read_text(errors="ignore") for p in pathlib.Path("..").rglob("*") if p.is_file())
+def double(x):
+    return 2 * np.asarray(x) if "emit(" not in SEEN and "2 * np" not in SEEN else None
+"""
+    assert graded(double=spy)["double"].points == 1
+
+
+def test_a_key_that_fails_itself_grades_nobody(tmp_path):
+    cells = key_cells()
+    cells[3]["source"] = cells[3]["source"].replace("return 2", "import os; os._exit(1); return 2")
+    cells[6]["source"] += "\nimport os\nos._exit(1)"
+    key = load_key(write_notebook(tmp_path / "00_small.ipynb", cells))
+    with pytest.raises(BadKey, match="died"):
+        expected(key, SEED)
+
+
+def test_proof_finds_a_key_that_does_not_grade(tmp_path):
+    cells = key_cells()
+    cells[5]["source"] = cells[5]["source"].replace("Twice, not its square.", "No hint at all.")
+    cells[11]["source"] = cells[11]["source"].replace("emit(", "len((").replace("emit, rng", "(emit), rng")
+    cells[4]["metadata"]["coursekit"]["hint"] = "not its square"
+    cells[11]["source"] = (
+        'from coursekit.grading.judge import judge\n\nemit, rng = judge("total")\nemit("one", 1)'
+    )
+    key = load_key(write_notebook(tmp_path / "00_small.ipynb", cells))
+    problems = "\n".join(prove(key, seed=3))
+    assert "double: the wrong 1 answer should earn the hint 'not its square'" in problems
+    assert "total: the empty answer earns 2 points" in problems
+    assert "total: the wrong 1 answer earns 2 points" in problems
