@@ -8,15 +8,24 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_PARTS = ("claims", "data", "grading", "kernels", "measure", "models", "plots", "syllabus", "widgets")
-
-__all__ = ["__version__", *_PARTS]
+__all__ = [
+    "__version__",
+    "claims",
+    "data",
+    "grading",
+    "kernels",
+    "measure",
+    "models",
+    "plots",
+    "syllabus",
+    "widgets",
+]
 
 
 def __getattr__(name: str):
-    if name in _PARTS:
+    if name in __all__:
         return import_module(f"coursekit.{name}")
-    raise AttributeError(f"module 'coursekit' has no attribute {name!r}; it has {', '.join(_PARTS)}")
+    raise AttributeError(f"module 'coursekit' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,120 @@
+"""Predictions: the learner commits to a value first, and the lesson compares it with what it measures.
+
+Both kinds are real input widgets. Without a front end (a test, a stored page) they keep their default, and
+the comparison says that nobody chose it.
+"""
+
+import html
+import math
+
+import ipywidgets
+
+
+class Prediction:
+    """A question with an input; :attr:`value` is what the learner predicts."""
+
+    def __init__(self, question: str, control: ipywidgets.ValueWidget, unit: str = "") -> None:
+        self.question, self.control, self.unit = question, control, unit
+        self._default = control.value
+
+    @property
+    def value(self):
+        return self.control.value
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the learner moved it."""
+        return self.control.value != self._default
+
+    def compare(self, measured) -> "Comparison":
+        """The prediction beside what was measured: a number, or one of the options."""
+        return Comparison(self, measured)
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        label = ipywidgets.HTML(f"<b>Your prediction.</b> {html.escape(self.question)}")
+        box = ipywidgets.VBox([label, self.control])
+        bundle = box._repr_mimebundle_(**kwargs)
+        return bundle | {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"Your prediction. {self.question} [{_show(self.value, self.unit)}]"
+
+
+class Comparison:
+    """A prediction and what was measured, in a sentence."""
+
+    def __init__(self, prediction: Prediction, measured) -> None:
+        self.prediction, self.measured = prediction, measured
+
+    def __repr__(self) -> str:
+        unit, guess = self.prediction.unit, self.prediction.value
+        who = "You predicted" if self.prediction.is_chosen else "The slider stood at"
+        return f"{who} {_show(guess, unit)}; measured: {_show(self.measured, unit)}{self._gap()}"
+
+    def _gap(self) -> str:
+        guess, got = self.prediction.value, self.measured
+        if isinstance(guess, str):
+            return " (as predicted)" if guess == got else ""
+        if guess > 0 and got > 0:
+            factor = max(guess / got, got / guess)
+            return " (as predicted)" if factor < 1.1 else f" ({factor:.3g} times off)"
+        return f" ({abs(guess - got):.3g} off)"
+
+    def _repr_html_(self) -> str:
+        return f'<div style="border-left: 4px double #888; padding: 2px 10px">{html.escape(repr(self))}</div>'
+
+
+def predict(
+    question: str, low: float, high: float, *, default: float, unit: str = "", log: bool = False
+) -> Prediction:
+    """A slider from `low` to `high`; with `log` its steps are factors.
+
+    Raises ValueError where the range is empty, the default lies outside it, or a log range is not positive.
+    """
+    if not low <= default <= high or low == high:
+        raise ValueError(f"default must lie in the range; got {default} and {low} to {high}")
+    if log and low <= 0:
+        raise ValueError(f"a log slider needs a positive low; got {low}")
+    style = {"description_width": "initial"}
+    layout = ipywidgets.Layout(width="32em")
+    if log:
+        control = ipywidgets.FloatLogSlider(
+            value=default,
+            base=10,
+            min=math.log10(low),
+            max=math.log10(high),
+            step=0.05,
+            description=unit,
+            readout_format=".3g",
+            style=style,
+            layout=layout,
+        )
+    else:
+        control = ipywidgets.FloatSlider(
+            value=default,
+            min=low,
+            max=high,
+            step=(high - low) / 100,
+            description=unit,
+            readout_format=".3g",
+            style=style,
+            layout=layout,
+        )
+    return Prediction(question, control, unit)
+
+
+def choose(question: str, options: list[str], *, default: str | None = None) -> Prediction:
+    """One of several answers. Raises ValueError where there are fewer than two, or the default is none of them."""
+    if len(options) < 2 or (default is not None and default not in options):
+        raise ValueError(
+            f"options must be two or more, with the default among them; got {options} and {default!r}"
+        )
+    control = ipywidgets.RadioButtons(
+        options=options, value=default or options[0], layout=ipywidgets.Layout(width="max-content")
+    )
+    return Prediction(question, control)
+
+
+def _show(value, unit: str) -> str:
+    text = f"{value:.3g}" if isinstance(value, int | float) else str(value)
+    return f"{text} {unit}".strip()

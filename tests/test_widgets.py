@@ -1,0 +1,58 @@
+"""Predictions are real inputs, keep a default where nobody looks, and are compared in a sentence."""
+
+import pytest
+
+from coursekit.widgets import choose, predict
+
+
+def test_a_slider_keeps_its_default_and_says_that_nobody_chose_it():
+    slope = predict("Which power?", 0, 4, default=1)
+    assert slope.value == 1 and not slope.is_chosen
+    assert str(slope.compare(2.0)) == "The slider stood at 1; measured: 2 (2 times off)"
+
+
+def test_a_chosen_value_is_the_learners():
+    slope = predict("Which power?", 0, 4, default=1)
+    slope.control.value = 2.0
+    assert str(slope.compare(1.97)) == "You predicted 2; measured: 1.97 (as predicted)"
+
+
+def test_zero_is_compared_by_difference():
+    slope = predict("Which power?", 0, 4, default=0)
+    assert "(0.5 off)" in str(slope.compare(0.5))
+
+
+def test_a_log_slider_carries_its_unit():
+    peak = predict("How fast?", 1, 1e4, default=100, unit="GFLOP/s", log=True)
+    assert peak.value == pytest.approx(100)
+    assert str(peak.compare(50.0)) == "The slider stood at 100 GFLOP/s; measured: 50 GFLOP/s (2 times off)"
+
+
+def test_options():
+    which = choose("Which is faster?", ["a", "b"])
+    assert which.value == "a"
+    which.control.value = "b"
+    assert str(which.compare("b")) == "You predicted b; measured: b (as predicted)"
+    assert str(which.compare("a")) == "You predicted b; measured: a"
+
+
+def test_shows_a_widget_and_a_text_for_who_has_no_front_end():
+    bundle = predict("Which <power>?", 0, 4, default=1)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["text/plain"] == "Your prediction. Which <power>? [1]"
+
+
+@pytest.mark.parametrize("bounds", [(0, 4, 5), (1, 1, 1), (4, 0, 2)])
+def test_a_range_that_is_none_is_refused(bounds):
+    low, high, default = bounds
+    with pytest.raises(ValueError, match="default must lie in the range"):
+        predict("?", low, high, default=default)
+
+
+def test_other_nonsense_is_refused():
+    with pytest.raises(ValueError, match="positive low"):
+        predict("?", 0, 1, default=0.5, log=True)
+    with pytest.raises(ValueError, match="two or more"):
+        choose("?", ["a"])
+    with pytest.raises(ValueError, match="among them"):
+        choose("?", ["a", "b"], default="c")
