@@ -1,0 +1,113 @@
+"""The CUDA backend against the contract, on a GPU or in Numba's simulator.
+
+``test_cuda.py`` runs this file in a process of its own, since the simulator has to be chosen before
+Numba is imported. By hand: ``NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/kernels/cuda_device.py``.
+"""
+
+import re
+
+import numpy as np
+import pytest
+from numba import cuda as device
+
+from coursekit.kernels import cuda
+from coursekit.kernels.ops import OPS
+
+from .agreement import assert_agrees, assert_fills
+from .misuse import MISUSES, f4
+
+VERSIONS = [(op, f) for op in OPS.values() for f in cuda.rungs(op.name).values()]
+
+each_version = pytest.mark.parametrize(("op", "function"), VERSIONS, ids=[f.__name__ for _, f in VERSIONS])
+
+CASES = [
+    pytest.param(op, f, case, dtype, id=f"{f.__name__}-{case}-{dtype}")
+    for op, f in VERSIONS
+    for i, case in enumerate(op.cases_for("tiny"))
+    for dtype in (op.dtypes if i == 0 else op.dtypes[:1])
+]
+
+SMALL = {
+    "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
+    "softmax": ({"...": (3, 4)}, {"axis": 0}),
+    "bias_gelu": ({"...": (3,), "N": 4}, {}),
+}
+
+
+@pytest.mark.parametrize(("op", "function", "case", "dtype"), CASES)
+def test_agrees(op, function, case, dtype):
+    arrays = op.draw(np.random.default_rng(1), case.sizes, dtype, **case.options)
+    assert_fills(op, function, arrays, case.options, dtype)
+
+
+@each_version
+def test_device_arrays_stay_on_the_device(op, function):
+    sizes, options = SMALL[op.name]
+    arrays = op.draw(np.random.default_rng(2), sizes)
+    turned = [device.to_device(np.ascontiguousarray(a.T)).T for a in arrays]
+    got = function(*turned, **options)
+    assert not isinstance(got, np.ndarray)
+    assert_agrees(op, got.copy_to_host(), arrays, options, "float32")
+
+
+@each_version
+def test_out_on_the_device_in_any_order(op, function):
+    sizes, options = SMALL[op.name]
+    arrays = op.draw(np.random.default_rng(3), sizes)
+    shape = op.outputs[0].dims(sizes)
+    for out in (
+        device.to_device(np.full(shape, np.nan, np.float32)),
+        device.to_device(np.full(shape[::-1], np.nan, np.float32)).T,
+    ):
+        assert function(*map(device.to_device, arrays), **options, out=out) is out
+        assert_agrees(op, out.copy_to_host(), arrays, options, "float32")
+
+
+def test_every_other_element_of_a_device_vector():
+    x = np.random.default_rng(4).standard_normal(14).astype(np.float32)
+    got = cuda.softmax(device.to_device(x)[::2])
+    assert_agrees(OPS["softmax"], got.copy_to_host(), (x[::2],), {}, "float32")
+
+
+@pytest.mark.parametrize("name", ["softmax", "bias_gelu"])
+def test_in_place_on_the_device(name):
+    sizes, options = SMALL[name]
+    first, *others = OPS[name].draw(np.random.default_rng(5), sizes)
+    x = device.to_device(first)
+    cuda.rungs(name)[name](x, *map(device.to_device, others), **options, out=x)
+    assert_agrees(OPS[name], x.copy_to_host(), (first, *others), options, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("softmax").values(), ids=cuda.rungs("softmax"))
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_softmax_of_extreme_rows(function):
+    inf = np.inf
+    x = np.array([[1e4, -1e4, 0], [-inf, 0, 1], [-inf, -inf, -inf], [np.nan, 0, 1]], np.float32)
+    assert_agrees(OPS["softmax"], function(x), (x,), {}, "float32")
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_misuse(name):
+    call, error, message = MISUSES[name]
+    with pytest.raises(error, match=re.escape(message)):
+        call(cuda)
+
+
+def test_misuse_of_device_arrays():
+    x = device.to_device(f4(3, 3))
+    with pytest.raises(TypeError, match=r"matmul: b must be a CUDA device array like a; got numpy\.ndarray"):
+        cuda.matmul(x, f4(3, 3))
+    with pytest.raises(ValueError, match="matmul: out must not share memory with b"):
+        cuda.matmul(device.to_device(f4(3, 3)), x, out=x)
+    with pytest.raises(ValueError, match="softmax: out must not share memory with x, or be x itself"):
+        cuda.softmax(x, out=x.T)
+
+
+def test_torch_tensors():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"softmax: x must be on the GPU; got a tensor on cpu"):
+        cuda.softmax(torch.ones(2))
+    if torch.cuda.is_available():
+        x = torch.randn(3, 4, device="cuda")
+        for given in (x, x.T):
+            torch.testing.assert_close(cuda.softmax(given), torch.softmax(given, -1))
