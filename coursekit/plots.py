@@ -13,7 +13,7 @@ from html import escape
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 DPI = 100
 SIZE = (6.4, 4.0)
@@ -22,8 +22,8 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)
 MARKERS = "osD^vPX"
 COLUMNS = {
     "accuracy": "accuracy", "precision": "macro precision", "recall": "macro recall", "f1": "macro F1",
-    "params": "parameters", "bytes_on_disk": "bytes on disk", "p50_s": "median latency, batch of one (s)",
-    "p99_s": "99th percentile of latency, batch of one (s)", "flops": "FLOPs for one example",
+    "params": "parameters", "bytes_on_disk": "bytes on disk", "p50_s": "median latency, batch of one",
+    "p99_s": "99th percentile of latency, batch of one", "flops": "FLOPs for one example",
 }  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def loglog(
     _need("trends", trends)
     fig, axes = _axes(alt, title, xlabel, ylabel)
     axes.set(xscale="log", yscale="log")
+    axes.yaxis.set_major_formatter(EngFormatter(unit="s"))
     ends = []
     for i, (name, trend) in enumerate(trends.items()):
         axes.plot(trend.sizes, trend.medians, label=name, **_style(i))
@@ -105,7 +106,9 @@ def roofline(
     for i, level in enumerate(ceilings.levels):
         axes.plot(x, ceilings.attainable(x, level, threads), color="0.35", lw=1.4, ls=DASHES[i % 7])
         start = x[0] * ceilings.bandwidth(level, threads)
-        axes.annotate(level, (x[0], start), (3, 4), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            level, (x[0], start), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=8
+        )
     peak = ceilings.peak(threads)
     axes.annotate("float32 peak", (x[-1], peak), (0, 4), textcoords="offset points", ha="right", fontsize=8)
     for i, (name, (intensity, rate)) in enumerate(points.items()):
@@ -128,6 +131,9 @@ def pareto(rows: Iterable, x: str = "p50_s", y: str = "accuracy", *, alt: str, t
     front = pareto_front(rows, x, y)
     fig, axes = _axes(alt, title, COLUMNS[x], COLUMNS[y])
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(unit="s" if x in ("p50_s", "p99_s") else ""))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     on_front = sorted(
         (row for row in rows if row.name in front), key=lambda row: (value(row, x), value(row, y))
     )
@@ -156,7 +162,7 @@ def bars(values: Mapping[str, object], *, alt: str, xlabel: str, title: str = ""
     """
     _need("values", values)
     fig, axes = _axes(alt, title, xlabel, "", rows=len(values))
-    for i, (name, given) in enumerate(values.items()):
+    for i, given in enumerate(values.values()):
         middle, low, high = _interval(given)
         axes.barh(i, middle, color="0.75", edgecolor="black", hatch=("", "//", "..", "xx")[i % 4], height=0.6)
         if low < high:
