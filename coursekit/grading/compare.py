@@ -77,6 +77,9 @@ def show(value: object) -> str:
         return f"an object of type {value}"
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array of shape {value.shape}"
+    if isinstance(value, list):
+        items = [show(item) for item in value[:6]]
+        return f"[{', '.join(items)}{', ...' if len(value) > 6 else ''}]"[:120]
     text = f"{value[()]:.6g}" if isinstance(value, np.ndarray) and value.dtype.kind in "fc" else str(value)
     return (repr(value) if isinstance(value, str) else text)[:80]
 
