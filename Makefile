@@ -34,10 +34,10 @@ lab: env
 	@$(BIN)/jupyter lab $(LAB_FLAGS)
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env tests lessons solutions exercises
 
 test-fast: env
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" tests
 
 lint: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

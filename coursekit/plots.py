@@ -111,9 +111,10 @@ def roofline(
         )
     peak = ceilings.peak(threads)
     axes.annotate("float32 peak", (x[-1], peak), (0, 4), textcoords="offset points", ha="right", fontsize=8)
-    for i, (name, (intensity, rate)) in enumerate(points.items()):
+    for i, (intensity, rate) in enumerate(points.values()):
         axes.plot(intensity, rate, MARKERS[i % 7], color=COLOURS[i % 7], ms=7)
-        axes.annotate(name, (intensity, rate), (7, -9), textcoords="offset points", fontsize=8)
+    axes.margins(y=0.12)
+    _label_points(axes, [(*at, name, "normal") for name, at in points.items()])
     axes.yaxis.set_major_formatter(EngFormatter(unit="FLOP/s", places=0))
     axes.set_ylabel("")
     return fig
@@ -144,14 +145,15 @@ def pareto(rows: Iterable, x: str = "p50_s", y: str = "accuracy", *, alt: str, t
         color="0.5",
         drawstyle="steps-post",
     )
+    labels = []
     for i, row in enumerate(rows):
         at = value(row, x), value(row, y)
         best = row.name in front
         axes.errorbar(*at, yerr=_reach(getattr(row, y)), fmt=MARKERS[i % 7], color=COLOURS[i % 7], ms=7, capsize=3,
                       elinewidth=1, mfc=COLOURS[i % 7] if best else "white")  # fmt: skip
-        weight = "bold" if best else "normal"
-        axes.annotate(row.name, at, (7, 5), textcoords="offset points", fontsize=8, weight=weight)
+        labels.append((*at, row.name, "bold" if best else "normal"))
     axes.margins(x=0.15, y=0.15)
+    _label_points(axes, labels)
     return fig
 
 
@@ -227,6 +229,23 @@ def _label_ends(axes, ends: list[tuple[float, float, str, str]]) -> None:
         shift = (lowest - at) * 72 / DPI
         axes.annotate(
             text, (x, y), (8, shift), textcoords="offset points", va="center", fontsize=8, color=colour
+        )
+
+
+def _label_points(axes, labels: list[tuple[float, float, str, str]]) -> None:
+    """Write each name (x, y, text, weight) right below its point, moved down where it would cover another."""
+    axes.figure.canvas.draw()
+    high, wide = 13, 6  # pixels that a line and a character take at this size
+    taken = []
+    for x, y, text, weight in sorted(labels, key=lambda label: -label[1]):
+        left, point = axes.transData.transform((x, y))
+        right, line = left + wide * len(text), point - high
+        while any(abs(line - other) < high and left < r and l < right for l, r, other in taken):
+            line -= high / 2
+        taken.append((left, right, line))
+        shift = (line - point) * 72 / DPI
+        axes.annotate(
+            text, (x, y), (7, shift), textcoords="offset points", va="center", fontsize=8, weight=weight
         )
 
 

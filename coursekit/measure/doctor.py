@@ -89,7 +89,9 @@ def print_report(console=None, refresh: bool = False) -> None:
     console = console or Console()
     with console.status("Looking at this machine; the first time, its ceilings are measured"):
         findings = report(refresh)
-    table = Table("", "", "status", "found", "to get it")
+    table = Table("", "", "status")
+    for column in ("found", "to get it"):
+        table.add_column(column, overflow="fold")
     topic = None
     for finding in findings:
         colour = {OK: "green", MISSING: "yellow", FAILED: "red"}[finding.status]
@@ -204,7 +206,7 @@ def _extras() -> Iterator[Finding]:
         if importlib.util.find_spec(module):
             yield Finding("extras", name, OK, f"for {use}")
         else:
-            yield Finding("extras", name, MISSING, f"for {use}", f"pip install 'coursekit[{extra}]'")
+            yield Finding("extras", name, MISSING, f"for {use}", f"pip install -e '.[{extra}]'")
 
 
 def _files() -> Iterator[Finding]:

@@ -38,7 +38,7 @@ def test_what_is_missing_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda module: None)
     missing = [*found("programs").values(), *found("extras").values()]
     assert all(finding.status == "missing" and finding.hint for finding in missing)
-    assert "coursekit[cuda]" in found("extras")["numba.cuda, new"].hint
+    assert ".[cuda]" in found("extras")["numba.cuda, new"].hint
     monkeypatch.setattr(doctor.shutil, "which", lambda command: "/usr/bin/" + command)
     assert found("programs")["C++ compiler"].status == "ok"
 
