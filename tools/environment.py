@@ -90,9 +90,19 @@ def main():
     run(pip + (["--index-url", index] if index else []) + [torch_spec()], offline)
     say("[3/3] installing coursekit and what it needs")
     run([*pip, "--editable", ".[dev]"], offline)
+    quiet_news()
     with open(STAMP, "w") as file:
         file.write(fingerprint())
     say("The environment is ready in .venv")
+
+
+def quiet_news():
+    """Keep JupyterLab from asking each new learner whether it may fetch news over the network."""
+    folder = os.path.join(VENV, "share", "jupyter", "lab", "settings")
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+    with open(os.path.join(folder, "overrides.json"), "w") as file:
+        file.write('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}')
 
 
 def torch_spec():

@@ -7,13 +7,14 @@ It helps; it does not mark. A check cell reads::
         check(slope, [1, 10], [5, 500], want=2.0, hints={"Divide by the logarithm of x too.": 4.6})
 """
 
+import copy
 import html
 import traceback
 
 import numpy as np
 
 from coursekit.grading.compare import Raised, decode, difference, show
-from coursekit.grading.judge import encode
+from coursekit.grading.judge import encode, raised
 
 
 class Check:
@@ -49,9 +50,9 @@ class Check:
         call = _call_text(function, args, kwargs)
         wanted = Raised(raises.__name__) if raises else decode(encode(want))
         try:
-            value = function(*args, **kwargs)
+            value = function(*copy.deepcopy(args), **kwargs)
         except Exception as error:
-            value, text = Raised(type(error).__name__), f"{type(error).__name__}: {error}{_line(error)}"
+            value, text = decode(raised(error)), f"{type(error).__name__}: {error}{_line(error)}"
             found = difference(value, wanted, rtol=self.rtol, atol=self.atol)
             if found:
                 found = text if not raises else f"{found} ({error})"

@@ -1,11 +1,12 @@
 """Grading a class: ``FOLDER/<learner>/<notebook>.ipynb`` in, one row a learner and exercise out."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coursekit.grading.grade import Result, draw_seed, expected, mark_file
-from coursekit.grading.gradebook import Gradebook
+from coursekit.grading.gradebook import Gradebook, writable
 from coursekit.grading.key import Key, load_key
 from coursekit.grading.notebook import exercise_of
 from coursekit.grading.submission import find
@@ -34,8 +35,8 @@ def read_class(folder: Path, solutions: Path, exercises: Iterable[str] = ()) -> 
     """
     if not folder.is_dir():
         raise BadClass(f"{folder} is not a folder; wanted: FOLDER/<learner>/<notebook>.ipynb")
-    entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    learners = tuple(p for p in entries if p.is_dir() and not p.is_symlink())
+    entries = sorted(p for p in folder.iterdir() if p.name not in (".DS_Store", ".ipynb_checkpoints"))
+    learners = tuple(p for p in entries if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
     if not learners:
         raise BadClass(f"{folder} holds no learner's folder; wanted: {folder}/<learner>/<notebook>.ipynb")
     known = {path.stem: path for path in sorted(solutions.glob("*.ipynb"))}
@@ -66,15 +67,15 @@ def grade_class(
         wanted = expected(key, seed)
         for folder in group.learners:
             if progress:
-                progress(f"{key.name}: {folder.name}")
-            result = _grade_one(key, folder, wanted, seed)
-            gradebook.record(run, folder.name, result, key.digest)
-            yield folder.name, result
+                progress(f"{key.name}: {writable(folder.name)}")
+            learner, result = writable(folder.name), writable(_grade_one(key, folder, wanted, seed))
+            gradebook.record(run, learner, result, key.digest)
+            yield learner, result
 
 
 def _grade_one(key: Key, folder: Path, wanted: dict, seed: int) -> Result:
     try:
-        found = find(folder, key.name)
+        found = find(folder, key)
         if found.path is None:
             return Result(key.name, found.status, found.message, possible=key.points)
         result = mark_file(key, found.path, wanted, seed)
@@ -88,7 +89,8 @@ def _grade_one(key: Key, folder: Path, wanted: dict, seed: int) -> Result:
 def _handed_in(learners: Iterable[Path]) -> set[str]:
     names = set()
     for folder in learners:
-        for path in folder.iterdir():
-            if path.suffix == ".ipynb":
-                names |= {path.stem, exercise_of(path)}
+        with contextlib.suppress(OSError):  # a folder that cannot be read gets its row when it is graded
+            for path in folder.iterdir():
+                if path.suffix.lower() == ".ipynb":
+                    names |= {path.stem, exercise_of(path)}
     return names - {None}

@@ -10,8 +10,15 @@ import math
 
 import numpy as np
 
-DTYPES = {"bool", "float16", "float32", "float64", "complex64", "complex128"}
-DTYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+from coursekit.grading.judge import DTYPES
+
+KINDS = {
+    "b": "truth values",
+    "i": "whole numbers",
+    "u": "whole numbers",
+    "f": "floats",
+    "c": "complex numbers",
+}
 
 
 class BadValue(ValueError):
@@ -19,7 +26,13 @@ class BadValue(ValueError):
 
 
 class Raised(str):
-    """The answer raised this exception: compared by the exception's type alone."""
+    """The answer raised this exception: equal to one of its type, or of a type it derives from."""
+
+    types: tuple[str, ...] = ()
+
+
+class Set(list):
+    """The items of a set, in order."""
 
 
 class Other(str):
@@ -41,12 +54,16 @@ def decode(data: object, depth: int = 0) -> object:
             return _integer(value)
         case {"kind": "array", "dtype": str(dtype), "shape": list(shape), "data": str(text)}:
             return _array(dtype, shape, text)
-        case {"kind": "list" | "set", "items": list(items)}:
+        case {"kind": "list", "items": list(items)}:
             return [decode(item, depth + 1) for item in items]
+        case {"kind": "set", "items": list(items)}:
+            return Set(decode(item, depth + 1) for item in items)
         case {"kind": "dict", "items": list(items)}:
-            return {str(decode(k, depth + 1)): decode(v, depth + 1) for k, v in _pairs(items)}
-        case {"kind": "raised", "type": str(name)}:
-            return Raised(name)
+            return {_key(decode(k, depth + 1)): decode(v, depth + 1) for k, v in _pairs(items)}
+        case {"kind": "raised", "type": str(name), "types": list(types)}:
+            found = Raised(name)
+            found.types = tuple(t for t in types if isinstance(t, str))
+            return found
         case {"kind": "other", "type": str(name)}:
             return Other(name)
     raise BadValue("it is of no known kind")
@@ -56,6 +73,8 @@ def difference(got: object, want: object, *, rtol: float, atol: float) -> str | 
     """None where `got` is `want` within ``atol + rtol·|want|``, else the first difference in words."""
     if isinstance(want, Raised) or isinstance(got, Raised):
         return _raised(got, want)
+    if isinstance(want, Set) != isinstance(got, Set):
+        return f"got {show(got)}, wanted {show(want)}"
     if isinstance(want, np.ndarray) and isinstance(got, np.ndarray | list):
         return _numbers(got, want, rtol, atol)
     if isinstance(want, list) and isinstance(got, np.ndarray):
@@ -80,7 +99,10 @@ def show(value: object) -> str:
     if isinstance(value, list):
         items = [show(item) for item in value[:6]]
         return f"[{', '.join(items)}{', ...' if len(value) > 6 else ''}]"[:120]
-    text = f"{value[()]:.6g}" if isinstance(value, np.ndarray) and value.dtype.kind in "fc" else str(value)
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return f"a whole number of about {int(value.bit_length() * 0.30103)} digits"
+    is_float = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fc"
+    text = f"{value[()]:.8g}" if is_float else str(value)
     return (repr(value) if isinstance(value, str) else text)[:80]
 
 
@@ -101,7 +123,15 @@ def _array(dtype: str, shape: list, text: str) -> np.ndarray:
     kind = np.dtype(dtype).newbyteorder("<")
     if math.prod(shape) * kind.itemsize != len(raw):
         raise BadValue("its data do not fill its shape")
-    return np.frombuffer(raw, kind).reshape(shape)
+    try:
+        return np.frombuffer(raw, kind).reshape(shape)
+    except ValueError:
+        raise BadValue("its shape is none that an array can have") from None
+
+
+def _key(value: object) -> str:
+    """A dictionary's key: 1 and "1" are two."""
+    return show(value)
 
 
 def _pairs(items: list) -> list:
@@ -112,7 +142,7 @@ def _pairs(items: list) -> list:
 
 def _raised(got: object, want: object) -> str | None:
     if isinstance(got, Raised) and isinstance(want, Raised):
-        return None if got == want else f"raised {got}, wanted {want}"
+        return None if str(want) in (got, *got.types) else f"raised {got}, wanted {want}"
     if isinstance(got, Raised):
         return f"raised {got}, wanted {show(want)}"
     return f"got {show(got)}, wanted a {want} to be raised"
@@ -122,11 +152,11 @@ def _items(got: dict, want: dict, rtol: float, atol: float) -> str | None:
     if got.keys() != want.keys():
         if all(isinstance(k, int) for k in want):
             return f"got {len(got)} items, wanted {len(want)}"
-        return f"got the keys {sorted(got)}, wanted {sorted(want)}"[:200]
+        return f"got the keys {', '.join(sorted(got))}; wanted {', '.join(sorted(want))}"[:200]
     for key in want:
         found = difference(got[key], want[key], rtol=rtol, atol=atol)
         if found:
-            return f"at [{key!r}]: {found}" if not found.startswith("at [") else f"at [{key!r}]{found[3:]}"
+            return f"at [{key}]: {found}" if not found.startswith("at [") else f"at [{key}]{found[3:]}"
     return None
 
 
@@ -142,13 +172,22 @@ def _numbers(got: object, want: object, rtol: float, atol: float) -> str | None:
         )
     if a.shape != b.shape:
         return f"got shape {a.shape}, wanted {b.shape}"
+    if not _is_fit(a.dtype.kind, b.dtype.kind) and a.size:
+        return f"got {KINDS[a.dtype.kind]}, wanted {KINDS[b.dtype.kind]}"
+    if b.dtype.kind in "iu":  # a count is right or wrong
+        rtol = atol = 0
     with np.errstate(all="ignore"):
         same = np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
     if same.all():
         return None
     index = tuple(int(i) for i in np.argwhere(~same)[0])
     place = f"at {list(index)}: " if index else ""
-    return f"{place}got {a[index]:.6g}, wanted {b[index]:.6g}"
+    return f"{place}got {show(a[index])}, wanted {show(b[index])}"
+
+
+def _is_fit(got: str, want: str) -> bool:
+    """Whether numbers of one kind can stand for those of another: no truth values or complex ones by accident."""
+    return got == want or (got in "iuf" and want in "iufc") or (want == "c" and got != "b")
 
 
 def _plain(value: object) -> object:

@@ -1,85 +1,153 @@
 """Calls that a task forbids, found in the source of an answer.
 
-An entry of ``forbid`` is a dotted name ("numpy.dot", or "numpy.linalg" for all below it), a method
-of whatever object (".sort"), a builtin ("sorted"), or the operator "@". Names are followed through
-imports and assignments (``import numpy as n; d = n.dot``) and through ``getattr`` with a literal.
+An entry of ``forbid`` is a dotted name ("numpy.dot", or "numpy.linalg" for all below it), a method of whatever
+object (".sort"), a builtin ("sorted"), or the operator "@". Names are followed through imports and assignments
+(``import numpy as n; d = n.dot``), through ``getattr`` with a literal, and into other answers that this one calls.
+What hides deeper than that is not found here: a source can always be written so that nobody can tell.
 """
 
 import ast
+from collections import defaultdict
+from collections.abc import Iterable
+
+PARSE = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
-def find_forbidden(source: str, forbid: tuple[str, ...], context: str = "") -> str | None:
+def find_forbidden(
+    source: str, forbid: tuple[str, ...], context: str = "", others: Iterable[str] = ()
+) -> str | None:
     """A sentence naming the first forbidden thing in `source`, or None.
 
-    `context` is the source that runs before it (its imports give names their meaning). Source that
-    does not parse is nobody's call: it will fail when it runs.
+    `context` is the source that runs before it (its imports give names their meaning); `others` are answers whose
+    functions it may call. A source with a syntax error is allowed: it fails when it runs.
     """
     if not forbid:
         return None
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        trees = [tree for text in (source, *others) if (tree := _parse(text)) is not None]
+        return _search(trees, forbid, _parse(context)) if _parse(source) is not None else None
+    except (RecursionError, MemoryError):
+        return "its answer is nested too deeply to be looked through for forbidden calls"
+
+
+def _parse(text: str) -> ast.Module | None:
+    """The tree of a cell, IPython's magics included; None where Python would refuse it too."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        return compile(TransformerManager().transform_cell(text), "<answer>", "exec", PARSE)
+    except (SyntaxError, ValueError):
         return None
+
+
+def _search(trees: list[ast.Module], forbid: tuple[str, ...], context: ast.Module | None) -> str | None:
     names = _Names()
-    for text in (context, source):
-        try:
-            names.visit(ast.parse(text))
-        except SyntaxError:
-            continue
-    for node in ast.walk(tree):
-        for used in names.uses(node):
-            for entry in forbid:
-                if _is_match(used, entry):
-                    shown = "the operator @" if entry == "@" else entry
-                    return f"line {node.lineno} uses {shown}, which this task does not allow"
+    for tree in (context, *trees):
+        if tree is not None:
+            names.visit(tree)
+    answer, *others = trees
+    for tree in [answer, *(other for other in others if _defines(other) & _mentions(answer))]:
+        for node in ast.walk(tree):
+            for used in names.uses(node):
+                for entry in forbid:
+                    if _is_match(used, entry):
+                        where = f"line {node.lineno}" if tree is answer else "an answer that it calls"
+                        shown = "the operator @" if entry == "@" else entry
+                        return f"{where} uses {shown}, which this task does not allow"
     return None
 
 
 def _is_match(used: str, entry: str) -> bool:
+    if used.endswith(".*"):  # from numpy import *
+        return entry.startswith(used[:-1])
+    if used.startswith("'"):  # a string that names it, as in vars(numpy)["dot"]
+        return len(entry) > 3 and used[1:] == entry.split(".")[-1]
     if entry.startswith("."):
         return used.endswith(entry)
     return used == entry or used.startswith(entry + ".")
 
 
+def _defines(tree: ast.Module) -> set[str]:
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)} | {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _mentions(tree: ast.Module) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
 class _Names(ast.NodeVisitor):
-    """What each name stands for: the dotted path it was imported as, or assigned from."""
+    """What each name can stand for: the dotted paths it was imported as, or assigned from.
+
+    A name may have several; which one holds where is not asked, so one that is forbidden is enough.
+    """
 
     def __init__(self) -> None:
-        self.paths: dict[str, str] = {}
+        self.known: dict[str, set[str]] = defaultdict(set)
+        self.own: set[str] = set()
+        self.cache: dict[ast.AST, frozenset[str]] = {}
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             top = alias.name.split(".")[0]
-            self.paths[alias.asname or top] = alias.name if alias.asname else top
+            self.known[alias.asname or top].add(alias.name if alias.asname else top)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
-            self.paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+            self.known[alias.asname or alias.name].add(f"{node.module}.{alias.name}")
 
-    def visit_Assign(self, node: ast.Assign) -> None:
-        path = self.path(node.value)
-        for target in node.targets:
-            if path and isinstance(target, ast.Name):
-                self.paths[target.id] = path
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self.own.add(node.name)
         self.generic_visit(node)
 
-    def path(self, node: ast.AST) -> str | None:
-        """The dotted path an expression stands for; an unknown object's attribute is '?.name'."""
-        if isinstance(node, ast.Name):
-            return self.paths.get(node.id, node.id)
-        if isinstance(node, ast.Attribute):
-            return f"{self.path(node.value) or '?'}.{node.attr}"
-        if isinstance(node, ast.Call) and len(node.args) >= 2 and self.path(node.func) == "getattr":
-            name = node.args[1]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                return f"{self.path(node.args[0]) or '?'}.{name.value}"
-        if isinstance(node, ast.Call) and self.path(node.func) in ("__import__", "importlib.import_module"):
-            name = node.args[0] if node.args else None
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                return name.value
-        return None
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self._assign(node.targets, node.value)
+        self.generic_visit(node)
 
-    def uses(self, node: ast.AST) -> list[str]:
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._assign([node.target], node.value)
+        self.generic_visit(node)
+
+    def _assign(self, targets: list, value: ast.AST) -> None:
+        for target in targets:
+            if isinstance(target, ast.Name):
+                self.known[target.id] |= self.paths(value)
+                self.cache.clear()
+
+    def paths(self, node: ast.AST) -> frozenset[str]:
+        """The dotted paths an expression can stand for; an unknown object's attribute is '?.name'."""
+        if node not in self.cache:
+            self.cache[node] = frozenset(self._paths(node))
+        return self.cache[node]
+
+    def _paths(self, node: ast.AST) -> Iterable[str]:
+        if isinstance(node, ast.Name):
+            own = () if node.id in self.own else (node.id,)
+            return self.known.get(node.id) or own
+        if isinstance(node, ast.NamedExpr):
+            return self.paths(node.value)
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Store):
+            return [f"{base}.{node.attr}" for base in self.paths(node.value) or ("?",)]
+        if isinstance(node, ast.Call) and node.args:
+            return self._called(node, self.paths(node.func))
+        return ()
+
+    def _called(self, node: ast.Call, function: frozenset[str]) -> Iterable[str]:
+        literal = [
+            a.value if isinstance(a, ast.Constant) and isinstance(a.value, str) else None for a in node.args
+        ]
+        if "getattr" in function and len(literal) > 1 and literal[1]:
+            return [f"{base}.{literal[1]}" for base in self.paths(node.args[0]) or ("?",)]
+        if function & {"__import__", "importlib.import_module"} and literal[0]:
+            return [literal[0]]
+        return ()
+
+    def uses(self, node: ast.AST) -> Iterable[str]:
         """The dotted paths that this one node uses."""
         if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.MatMult):
             return ["@"]
@@ -87,7 +155,6 @@ class _Names(ast.NodeVisitor):
             return [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):
             return [f"{node.module}.{alias.name}" for alias in node.names]
-        if isinstance(node, ast.Name | ast.Attribute | ast.Call):
-            path = self.path(node)
-            return [path] if path else []
-        return []
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return [f"'{node.value}"]
+        return self.paths(node)

@@ -31,7 +31,7 @@ class Mark:
     title: str
     points: int
     possible: int
-    status: str  # right, wrong, empty, missing, refused, error, waiting, timeout, died, flooded
+    status: str  # right, wrong, empty, missing, refused, error, waiting, timeout, died, flooded, garbled
     message: str
     cases_right: int = 0
     cases: int = 0
@@ -112,7 +112,7 @@ def mark(
     for name, task in key.tasks.items():
         waiting = [need for need in task.needs if marks[need].status != "right"]
         parts = [results.get(f"{role} {name}") for role in ("answer", "check", "judge")]
-        marks[name] = refused[name] or judge_task(task, *parts, wanted[name])
+        marks[name] = refused[name] or _judge_safely(task, parts, wanted[name])
         if waiting and marks[name].status not in ("right", "empty", "refused", "missing"):
             message = f"it calls {waiting[0]}, whose own answer is not right yet"
             marks[name] = _none(task, "waiting", message, marks[name].feedback)
@@ -128,9 +128,9 @@ def _plan(key: Key, sources: Mapping[str, str], seed: int) -> Plan:
         source, timeout = cell.source, CELL_TIMEOUT_S
         if cell.role == "answer":
             source = sources[cell.task]
-        elif cell.role == "judge":
-            source = seeded(source, seed)
-        elif cell.role not in ("given", "check"):
+        elif cell.role in ("check", "judge"):
+            source = apart(source, seed)
+        elif cell.role != "given":
             continue
         if cell.role != "given":
             timeout = key.tasks[cell.task].timeout
@@ -139,9 +139,13 @@ def _plan(key: Key, sources: Mapping[str, str], seed: int) -> Plan:
     return Plan(tuple(steps), {name: task.needs for name, task in key.tasks.items()})
 
 
-def seeded(source: str, seed: int) -> str:
-    """A judge cell's source with the run's seed set before it."""
-    return f"import coursekit.grading.judge as _judge; _judge.SEED = {seed}\n{source}"
+def apart(source: str, seed: int) -> str:
+    """A check or judge cell with the run's seed, in a namespace of its own."""
+    return (
+        "import coursekit.grading.judge as _judge\n"
+        f"_judge.SEED = {seed}\n"
+        f"_judge.run_apart({source!r}, globals())"
+    )
 
 
 def _refusal(key: Key, task: Task, sources: Mapping[str, str]) -> Mark | None:
@@ -152,8 +156,17 @@ def _refusal(key: Key, task: Task, sources: Mapping[str, str]) -> Mark | None:
     if is_empty(source, task.solution):
         return _none(task, "empty", "nothing was written yet")
     given = "\n".join(c.source for c in key.cells if c.kind == "code" and c.role == "given")
-    found = find_forbidden(source, task.forbid, given)
+    others = [text for name, text in sources.items() if name != task.name]
+    found = find_forbidden(source, task.forbid, given, others)
     return _none(task, "refused", found) if found else None
+
+
+def _judge_safely(task: Task, parts: list[Execution], wanted: list[dict]) -> Mark:
+    """A value that breaks the comparison costs its own task's points only."""
+    try:
+        return judge_task(task, *parts, wanted)
+    except Exception as error:
+        return _none(task, "error", f"what it returned cannot be compared ({type(error).__name__})")
 
 
 def judge_task(task: Task, answer: Execution, check: Execution, judge: Execution, wanted: list[dict]) -> Mark:
@@ -205,6 +218,7 @@ def _stop_sentence(done: Execution, task: Task) -> str:
         "timeout": f"it was stopped after {task.timeout:g} s; is there a loop that does not end?",
         "died": "it ended the Python process (out of memory, a crash, or a call of exit)",
         "flooded": "it printed or displayed too much, and was stopped",
+        "garbled": "it broke the connection between the notebook and Python, and was stopped",
     }[done.status]
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,6 +118,17 @@ class Gradebook:
 def _mark_values(mark: Mark) -> tuple:
     head = (mark.task, mark.title, mark.points, mark.possible, mark.status, mark.message)
     return (*head, mark.cases_right, mark.cases, mark.feedback)
+
+
+def writable(value):
+    """The same with every text as UTF-8 can hold it: file names and error messages may be anything."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, tuple):
+        return tuple(writable(item) for item in value)
+    if isinstance(value, Result | Mark):
+        return replace(value, **{field.name: writable(getattr(value, field.name)) for field in fields(value)})
+    return value
 
 
 def _now() -> str:

@@ -5,6 +5,8 @@ are values for inputs the learner could not know, and :mod:`coursekit.grading.co
 """
 
 import base64
+import builtins
+import copy
 import zlib
 from collections.abc import Callable
 
@@ -12,6 +14,8 @@ import numpy as np
 
 MIME = "application/vnd.coursekit.value+json"
 MAX_ITEMS = 100_000
+DTYPES = {"bool", "float16", "float32", "float64", "complex64", "complex128"}
+DTYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 SEED = 0  # a grading run draws one and sets it; 0 serves who runs the solutions by hand
 
 
@@ -24,13 +28,30 @@ def judge(task: str) -> tuple[Callable, np.random.Generator]:
 
     def emit(case: str, function, *args, **kwargs) -> None:
         try:
-            value = function(*args, **kwargs) if callable(function) else function
-            data = encode(value)
+            data = encode(function(*copy.deepcopy(args), **kwargs) if callable(function) else function)
         except Exception as error:
-            data = {"kind": "raised", "type": type(error).__name__, "text": str(error)[:500]}
+            data = raised(error)
         _display({"case": case, "value": data})
 
     return emit, np.random.default_rng([SEED, zlib.crc32(task.encode())])
+
+
+def run_apart(source: str, names: dict) -> None:
+    """Run a cell with the notebook's names at hand, but none of its own left behind.
+
+    So a judge cell's ``n`` is not the helper ``n`` of an answer, and an answer's ``list = [1, 2]`` is no longer
+    in the way of the builtin.
+    """
+    own = {
+        name: value for name, value in names.items() if name == "__builtins__" or not hasattr(builtins, name)
+    }
+    exec(compile(source, "<cell>", "exec"), own)
+
+
+def raised(error: Exception) -> dict:
+    """An exception as JSON: its type, and the types it derives from."""
+    types = [kind.__name__ for kind in type(error).__mro__[:-1]]
+    return {"kind": "raised", "type": types[0], "types": types, "text": str(error)[:500]}
 
 
 def encode(value: object, depth: int = 0) -> dict:
@@ -64,6 +85,8 @@ def _encode_array(array: np.ndarray) -> dict:
         if array.ndim == 0 and isinstance(array.item(), int):
             return {"kind": "integer", "value": hex(array.item())[:MAX_ITEMS]}
         return {"kind": "other", "type": f"array of {array.dtype}"}
+    if array.dtype.name not in DTYPES:  # a long double, say
+        array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     if array.size > MAX_ITEMS:
         raise ValueError(f"the returned array has {array.size} elements")
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))

@@ -16,7 +16,8 @@ MAX_OUTPUT_BYTES = 8_000_000
 
 @dataclass
 class Execution:
-    """What became of one cell: ``status`` is 'ok', 'error', 'timeout', 'died' or 'flooded'."""
+    """What became of one cell: ``status`` is 'ok', 'error', or one after which the kernel is gone:
+    'timeout', 'died', 'flooded', or 'garbled' (it sent what is no Jupyter message)."""
 
     status: str = "ok"
     seconds: float = 0.0
@@ -54,17 +55,19 @@ class GradingKernel(RunningKernel):
                 return result
             try:
                 message = self.get_message("iopub", timeout=POLL_S)
+                if message["parent_header"].get("msg_id") != message_id:
+                    continue
+                kind, content = message["msg_type"], message["content"]
+                if kind == "status" and content.get("execution_state") == "idle":
+                    return result
+                size += self._take(result, kind, content)
             except Empty:
                 if not self.is_alive():
                     result.status = "died"
                     return result
-                continue
-            if message["parent_header"].get("msg_id") != message_id:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            if kind == "status" and content.get("execution_state") == "idle":
+            except Exception:
+                result.status = "garbled"
                 return result
-            size += self._take(result, kind, content)
             if size > MAX_OUTPUT_BYTES:
                 result.status = "flooded"
                 return result

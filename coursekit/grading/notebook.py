@@ -66,7 +66,7 @@ def exercise_of(path: Path) -> str | None:
     """The exercise that the notebook says it is, from its metadata; None where it says nothing."""
     try:
         metadata = read_notebook(path).get("metadata")
-    except BadNotebook:
+    except (BadNotebook, OSError):
         return None
     own = metadata.get("coursekit") if isinstance(metadata, dict) else None
     name = own.get("exercise") if isinstance(own, dict) else None
@@ -79,9 +79,10 @@ def _cell(cell: dict) -> Cell:
         source = "".join(line for line in source if isinstance(line, str))
     metadata = cell.get("metadata")
     own = metadata.get("coursekit") if isinstance(metadata, dict) else None
+    source = source if isinstance(source, str) else ""
     return Cell(
         kind=cell["cell_type"],
-        source=source if isinstance(source, str) else "",
+        source=source.encode("utf-8", "replace").decode("utf-8"),
         id=cell.get("id") if isinstance(cell.get("id"), str) else "",
         meta=own if isinstance(own, dict) else {},
     )

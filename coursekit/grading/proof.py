@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from coursekit.grading import runner
 from coursekit.grading.forbidden import find_forbidden
-from coursekit.grading.grade import CELL_TIMEOUT_S, expected, judge_task, seeded
+from coursekit.grading.grade import CELL_TIMEOUT_S, apart, expected, judge_task
 from coursekit.grading.key import Key, Task
 from coursekit.grading.release import skeleton
 from coursekit.grading.runner import Plan, Step
@@ -44,7 +44,7 @@ def _steps(key: Key, seed: int) -> Iterator[Step]:
         elif cell.role == "judge":
             task = key.tasks[cell.task]
             for variant, source in _variants(task).items():
-                parts = {"answer": source, "check": task.check, "judge": seeded(task.judge, seed)}
+                parts = {"answer": source, "check": apart(task.check, seed), "judge": apart(task.judge, seed)}
                 for role, text in parts.items():
                     yield Step(f"{role} {task.name} {variant}", role, task.name, text, task.timeout)
 

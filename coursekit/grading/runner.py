@@ -17,7 +17,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 
 from coursekit.grading.kernels import Execution, GradingKernel, start_kernel
 
-STOPPED = ("timeout", "died", "flooded")
+STOPPED = ("timeout", "died", "flooded", "garbled")
 
 
 @dataclass(frozen=True)

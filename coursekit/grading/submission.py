@@ -1,5 +1,6 @@
 """What a learner handed in: which file it is, and the answers in it. Nothing else of it is used."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +31,12 @@ def read_answers(path: Path, key: Key) -> Answers:
     code = [cell for cell in read_cells(path) if cell.kind == "code"]
     sources, notes = {}, []
     for task in key.tasks:
-        cells = [c for c in code if c.id == f"answer-{task}"] or [
-            c for c in code if c.role == "answer" and c.task == task
-        ]
+        cells = _claims(task, key.tasks[task].solution, code)
+        written = [c for c in cells if not is_empty(c.source, key.tasks[task].solution)]
         if cells:
-            sources[task] = cells[0].source
-        if len(cells) > 1:
-            notes.append(f"{len(cells)} cells claim to answer {task!r}; the first was graded")
+            sources[task] = (written or cells)[0].source
+        if len(written) > 1:
+            notes.append(f"{len(written)} cells claim to answer {task!r}; the first was graded")
     own = sum(_is_own(cell, key) for cell in code)
     if own:
         notes.append(
@@ -51,10 +51,11 @@ def is_empty(source: str, task_solution: str) -> bool:
     return _bare(source) == _bare(skeleton(task_solution))
 
 
-def find(folder: Path, exercise: str) -> Found:
+def find(folder: Path, key: Key) -> Found:
     """Which file of a learner's folder is the exercise."""
+    exercise = key.name
     exact = folder / f"{exercise}.ipynb"
-    claims = sorted(p for p in _notebooks(folder) if p != exact and exercise_of(p) == exercise)
+    claims = sorted(p for p in _notebooks(folder) if p != exact and _is_exercise(p, key))
     if exact.is_symlink() or exact.exists():
         others = ", ".join(p.name for p in claims)
         return Found(exact, message=f"{exact.name} was graded; {others} was not" if claims else "")
@@ -68,8 +69,31 @@ def find(folder: Path, exercise: str) -> Found:
     return Found(None, "missing", f"there is no {exact.name}{_instead(folder)}")
 
 
+def _claims(task: str, solution: str, code: list[Cell]) -> list[Cell]:
+    """The cells that can be the task's answer: by id, by metadata, or else by what they define."""
+    by_id = [c for c in code if c.id == f"answer-{task}"]
+    by_task = [c for c in code if c.role == "answer" and c.task == task and c not in by_id]
+    if by_id or by_task:
+        return by_id + by_task
+    start = re.search(r"^(?:def|class) \w+", solution, re.MULTILINE)
+    return [c for c in code if start and re.search(rf"^{start[0]}\b", c.source, re.MULTILINE)]
+
+
+def _is_exercise(path: Path, key: Key) -> bool:
+    """Whether the notebook says so, or, where it says nothing, has an answer cell for every task."""
+    said = exercise_of(path)
+    if said is not None:
+        return said == key.name
+    try:
+        return len(read_answers(path, key).sources) == len(key.tasks)
+    except (BadNotebook, OSError):
+        return False
+
+
 def _notebooks(folder: Path) -> list[Path]:
-    return [p for p in folder.iterdir() if p.suffix == ".ipynb" and p.is_file() and not p.is_symlink()]
+    return [
+        p for p in folder.iterdir() if p.suffix.lower() == ".ipynb" and p.is_file() and not p.is_symlink()
+    ]
 
 
 def _instead(folder: Path) -> str:

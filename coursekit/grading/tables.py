@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coursekit.grading.grade import Result
+from coursekit.grading.gradebook import writable
 
 
 @contextlib.contextmanager
@@ -71,4 +72,4 @@ def print_class(rows: list[tuple[str, Result]], strays: Iterable[Path], gradeboo
         table.add_row(Text(learner), result.exercise, result.status, points, Text(remark))
     console.print(table)
     for path in strays:
-        console.print(Text(f"Passed over, as it lies in no learner's folder: {path.name}"))
+        console.print(Text(f"Passed over, as it is no learner's folder: {writable(path.name)}"))

@@ -1,5 +1,6 @@
 """A class from start to end: folders in, rows in the gradebook, pages out, whatever was handed in."""
 
+import os
 import sqlite3
 
 import pytest
@@ -93,6 +94,28 @@ def test_a_failure_of_the_grader_is_a_row_and_the_run_goes_on(
         rows = dict(grade_class(read_class(tmp_path / "class", solutions), gradebook))
     assert rows["ada"].status == "failed" and "no memory" in rows["ada"].message
     assert rows["bob"].points == 6
+
+
+def test_names_that_are_no_text_get_their_row(solutions, hand_in, right, tmp_path, capsys):
+    group = tmp_path / "class"
+    hand_in(group / "ada" / "00_small.ipynb", right)
+    for name in (b"bj\xf6rn", b"z\xff"):
+        (tmp_path / "class" / os.fsdecode(name)).mkdir()
+    (group / os.fsdecode(b"z\xff") / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    book = tmp_path / "book.sqlite"
+    assert cli.main(["grade", str(group), "--gradebook", str(book), "--solutions", str(solutions)]) == 0
+    assert cli.main(["report", "--gradebook", str(book), "--out", str(tmp_path / "pages")]) == 0
+    with Gradebook(book) as gradebook:
+        assert [row.learner for row in gradebook.rows()] == ["ada", "bj\\udcf6rn", "z\\udcff"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_gets_its_row(solutions, hand_in, right, tmp_path):
+    hand_in(tmp_path / "class" / "ada" / "00_small.ipynb", right)
+    (tmp_path / "class" / "bob").mkdir(mode=0)
+    with Gradebook(tmp_path / "book.sqlite") as gradebook:
+        rows = dict(grade_class(read_class(tmp_path / "class", solutions), gradebook))
+    assert rows["ada"].points == 6 and rows["bob"].status == "failed"
 
 
 def test_what_cannot_be_a_class_says_so(solutions, tmp_path):

@@ -68,7 +68,7 @@ def test_one_changed_element_is_found_where_it_is(array, data):
         ((1, 2), [1, 2]),
         (float("nan"), float("nan")),
         (float("inf"), float("inf")),
-        (1 + 1e-7, 1),
+        (1 + 1e-7, 1.0),
         ([], np.zeros(0)),
         (2**100, 2**100),
         ({1, 2}, {2, 1}),
@@ -93,13 +93,19 @@ def test_equal_values_are_equal_whatever_carries_them(got, want):
         ([1, "a"], [1, "b"], "at [1]: got 'a', wanted 'b'"),
         (np.zeros((2, 1)), np.zeros((1, 2)), "got shape (2, 1), wanted (1, 2)"),
         (np.zeros(1), 0, "got shape (1,), wanted ()"),
-        ({"a": 1}, {"b": 1}, "got the keys ['a'], wanted ['b']"),
+        ({"a": 1}, {"b": 1}, "got the keys 'a'; wanted 'b'"),
         ({"a": {"b": 2}}, {"a": {"b": 1}}, "at ['a']['b']: got 2, wanted 1"),
         (float("nan"), 1, "got nan, wanted 1"),
         (object(), object(), "got an object of type object, wanted an object of type object"),
         (2**100 + 1, 2**100, "got"),
         ([], [1], "got"),
         (np.array([]), [], None),
+        (np.array(True), 1, "got truth values, wanted whole numbers"),
+        (1 + 0j, 1, "got complex numbers, wanted whole numbers"),
+        ({1}, [1], "got"),
+        ({1: 2}, {"1": 2}, "got the keys"),
+        (10**6 + 1, 10**6, "got 1000001, wanted 1000000"),
+        (1e6 + 0.5, 10**6, "got 1000000.5, wanted 1000000"),
     ],
 )
 def test_differences_are_named(got, want, words):
@@ -131,6 +137,7 @@ def test_rubbish_is_refused_and_nothing_else_happens(data):
         {"kind": "array", "dtype": "float64", "shape": [True], "data": "AAAAAAAAAAA="},
         {"kind": "array", "dtype": "float64", "shape": [10**12, 10**12], "data": ""},
         {"kind": "array", "dtype": "float64", "shape": [1], "data": "not base64"},
+        {"kind": "array", "dtype": "float64", "shape": [0, *[2**30] * 3], "data": ""},
         {"kind": "dict", "items": [[{"kind": "none"}]]},
         {"kind": "integer", "value": "x"},
         {"kind": "pickle", "value": "gASVAAAA"},
@@ -157,3 +164,7 @@ def test_what_is_too_large_to_emit_says_so():
     deep.append(deep)
     with pytest.raises(ValueError, match="nested"):
         encode(deep)
+
+
+def test_an_enormous_number_is_told_by_its_length():
+    assert "a whole number of about 5000 digits" in differ(10**5000, 1)

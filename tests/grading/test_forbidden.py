@@ -32,6 +32,13 @@ FORBID = ("numpy.dot", "numpy.linalg", "@", ".sort", "sorted", "torch.matmul")
         "def f(x):\n    return [sorted(y) for y in x]",
         "map(sorted, xs)",
         "dot(a, b)",
+        "from numpy import *",
+        "vars(numpy)['dot']",
+        "(n := numpy).dot(a, b)",
+        "import numpy as np\ndef _():\n    np = math\nnp.dot(a, b)",
+        "%precision 3\nsorted(x)",
+        "!true\nsorted(x)",
+        "await x\nsorted(x)",
     ],
 )
 def test_found(source):
@@ -48,6 +55,9 @@ def test_found(source):
         "'a @ b'",
         "# sorted(x)",
         "a.dot",
+        "def sorted(x):\n    return x\nsorted(y)",
+        "s.sort = 3",
+        "'how it is sorted'",
         "import numpy",
         "np.dotted(a)",
         "@decorator\ndef f(): pass",
@@ -68,3 +78,19 @@ def test_names_the_line():
 
 def test_a_task_that_forbids_nothing_allows_everything():
     assert find_forbidden("sorted(x)", ()) is None
+
+
+def test_follows_calls_into_other_answers():
+    helper = "def helper(x):\n    return sorted(x)"
+    assert "an answer that it calls uses sorted" in find_forbidden("helper(x)", FORBID, "", [helper])
+    assert find_forbidden("other(x)", FORBID, "", [helper]) is None
+
+
+def test_a_long_chain_of_calls_takes_no_time():
+    source = "T = 'x'" + ".replace('a', 'b')" * 200
+    assert find_forbidden(source, FORBID) is None
+
+
+def test_what_nobody_can_look_through_is_refused():
+    assert "nested too deeply" in find_forbidden("x = " + "-" * 5000 + "1", FORBID)
+    assert "nested too deeply" in find_forbidden("x = 1" + " + 1" * 20_000, FORBID)

@@ -134,6 +134,55 @@ def double(x):
     assert graded(double=spy)["double"].points == 1
 
 
+HONEST = {
+    "a helper called as the judge calls something": {
+        "double": "rng = lambda x: 2 * np.asarray(x)\ndef double(x):\n    return rng(x)"
+    },
+    "a builtin's name taken": {
+        "double": "list = [1]\nint = 3\n\n\ndef double(x):\n    return 2 * np.asarray(x)"
+    },
+    "a list for an array": {"double": "def double(x):\n    return [2 * v for v in x]"},
+    "a long double": {
+        "total": "def total(x):\n    s = np.longdouble(0)\n    for v in x: s += v\n    return s"
+    },
+    "a tuple, and prints": {
+        "double": "def double(x):\n    print('here')\n    return tuple(2 * v for v in x)"
+    },
+    "an exception of one's own": {
+        "mean": "class E(ValueError): pass\ndef mean(x):\n    if not len(x): raise E\n    return total(x) / len(x)"
+    },
+    "the input used up": {
+        "total": "def total(x):\n    x, s = list(x), 0.0\n    while x:\n        s += x.pop(0)\n    return s"
+    },
+    "a remark in another script": {"double": "# \ud83d 二倍\ndef double(x):\n    return 2 * np.asarray(x)"},
+}
+
+
+@pytest.mark.parametrize("answers", HONEST.values(), ids=HONEST)
+def test_an_honest_answer_keeps_its_points(hand_in, key, wanted, right, tmp_path, answers):
+    result = mark_file(key, hand_in(tmp_path / "a.ipynb", right | answers), wanted, SEED)
+    assert result.points == 6, [m.message for m in result.marks]
+
+
+BREAKING = {
+    "an enormous number": "def double(x):\n    return 10**5000",
+    "a message of no form": (
+        "get_ipython().kernel.session.send(get_ipython().kernel.iopub_socket, 'display_data', {'data': None},\n"
+        "    parent=get_ipython().kernel.get_parent())\ndef double(x):\n    return 1"
+    ),
+    "a broken signature": (
+        "def double(x):\n    get_ipython().kernel.session.key = b'other'\n    return 2 * np.asarray(x)"
+    ),
+    "a lone surrogate": "def double(x):\n    raise KeyError('\\ud800')",
+}
+
+
+@pytest.mark.parametrize("source", BREAKING.values(), ids=BREAKING)
+def test_what_breaks_the_comparison_costs_its_own_points_only(graded, source):
+    marks = graded(double=source)
+    assert points(marks) == [0, 2, 3]
+
+
 def test_a_key_that_fails_itself_grades_nobody(tmp_path):
     cells = key_cells()
     cells[3]["source"] = cells[3]["source"].replace("return 2", "import os; os._exit(1); return 2")

@@ -43,6 +43,27 @@ def test_metadata_decides_nothing_but_which_task(hand_in, key, tmp_path):
     assert read_answers(path, key).sources["double"] == ANSWER
 
 
+def test_reads_answers_where_an_editor_took_ids_and_metadata(hand_in, key, tmp_path):
+    def strip(notebook):
+        notebook["metadata"] = {}
+        for cell in notebook["cells"]:
+            cell["metadata"] = {}
+            del cell["id"]
+
+    path = edit(hand_in(tmp_path / "mine.IPYNB", {"double": ANSWER}), strip)
+    assert read_answers(path, key).sources["double"] == ANSWER
+    assert find(tmp_path, key).path == path
+
+
+def test_an_answer_in_a_copy_of_its_cell_is_found(hand_in, key, tmp_path):
+    def copy(notebook):
+        cell = next(c for c in notebook["cells"] if c["id"] == "answer-double")
+        notebook["cells"].append(cell | {"id": "copy", "source": ANSWER})
+
+    path = edit(hand_in(tmp_path / "a.ipynb", {}), copy)
+    assert read_answers(path, key).sources["double"] == ANSWER
+
+
 def test_a_deleted_cell_is_missing(hand_in, key, tmp_path):
     path = hand_in(tmp_path / "a.ipynb", {})
     edit(path, lambda n: n.update(cells=[c for c in n["cells"] if c["id"] != "answer-total"]))
@@ -123,20 +144,20 @@ def test_links_folders_and_giants_are_not_read(tmp_path):
             list(read_cells(tmp_path / f"{name}.ipynb"))
 
 
-def test_finds_the_file_by_name_then_by_what_it_says_it_is(hand_in, tmp_path):
-    assert "the folder is empty" in find(tmp_path, "00_small").message
+def test_finds_the_file_by_name_then_by_what_it_says_it_is(hand_in, key, tmp_path):
+    assert "the folder is empty" in find(tmp_path, key).message
     hand_in(tmp_path / "final (2).ipynb", {})
-    found = find(tmp_path, "00_small")
+    found = find(tmp_path, key)
     assert found.path.name == "final (2).ipynb" and "was called" in found.message
     hand_in(tmp_path / "final (3).ipynb", {})
-    assert find(tmp_path, "00_small").status == "duplicated"
+    assert find(tmp_path, key).status == "duplicated"
     hand_in(tmp_path / "00_small.ipynb", {})
-    found = find(tmp_path, "00_small")
+    found = find(tmp_path, key)
     assert found.path.name == "00_small.ipynb" and "final (2).ipynb, final (3).ipynb was not" in found.message
 
 
-def test_says_what_stands_there_instead(hand_in, tmp_path):
+def test_says_what_stands_there_instead(hand_in, key, tmp_path):
     (tmp_path / "homework.pdf").write_bytes(b"%PDF")
     hand_in(tmp_path / "other.ipynb", {}, metadata={"coursekit": {"exercise": "99_other"}})
-    message = find(tmp_path, "00_small").message
+    message = find(tmp_path, key).message
     assert "homework.pdf (no readable notebook)" in message and "other.ipynb (of another exercise)" in message
