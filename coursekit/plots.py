@@ -114,6 +114,7 @@ def roofline(
     for i, (intensity, rate) in enumerate(points.values()):
         axes.plot(intensity, rate, MARKERS[i % 7], color=COLOURS[i % 7], ms=7)
     axes.margins(y=0.12)
+    axes.set_xlim(left=x[0] / 2.5)  # room for the names of the levels
     _label_points(axes, [(*at, name, "normal") for name, at in points.items()])
     axes.yaxis.set_major_formatter(EngFormatter(unit="FLOP/s", places=0))
     axes.set_ylabel("")

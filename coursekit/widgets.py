@@ -26,9 +26,9 @@ class Prediction:
         """Whether the learner moved it."""
         return self.control.value != self._default
 
-    def compare(self, measured) -> "Comparison":
-        """The prediction beside what was measured: a number, or one of the options."""
-        return Comparison(self, measured)
+    def compare(self, outcome, by: str = "measured") -> "Comparison":
+        """The prediction beside what came out, a number or one of the options; `by` says how it was found."""
+        return Comparison(self, outcome, by)
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
         label = ipywidgets.HTML(f"<b>Your prediction.</b> {html.escape(self.question)}")
@@ -41,18 +41,19 @@ class Prediction:
 
 
 class Comparison:
-    """A prediction and what was measured, in a sentence."""
+    """A prediction and what came out, in a sentence."""
 
-    def __init__(self, prediction: Prediction, measured) -> None:
-        self.prediction, self.measured = prediction, measured
+    def __init__(self, prediction: Prediction, outcome, by: str) -> None:
+        self.prediction, self.outcome, self.by = prediction, outcome, by
 
     def __repr__(self) -> str:
         unit, guess = self.prediction.unit, self.prediction.value
-        who = "You predicted" if self.prediction.is_chosen else "The slider stood at"
-        return f"{who} {_show(guess, unit)}; measured: {_show(self.measured, unit)}{self._gap()}"
+        left = "The choice was left at" if isinstance(guess, str) else "The slider was left at"
+        who = "You predicted" if self.prediction.is_chosen else left
+        return f"{who} {_show(guess, unit)}; {self.by}: {_show(self.outcome, unit)}{self._gap()}"
 
     def _gap(self) -> str:
-        guess, got = self.prediction.value, self.measured
+        guess, got = self.prediction.value, self.outcome
         if isinstance(guess, str):
             return " (as predicted)" if guess == got else ""
         if guess > 0 and got > 0:

@@ -8,7 +8,7 @@ from coursekit.widgets import choose, predict
 def test_a_slider_keeps_its_default_and_says_that_nobody_chose_it():
     slope = predict("Which power?", 0, 4, default=1)
     assert slope.value == 1 and not slope.is_chosen
-    assert str(slope.compare(2.0)) == "The slider stood at 1; measured: 2 (2 times off)"
+    assert str(slope.compare(2.0)) == "The slider was left at 1; measured: 2 (2 times off)"
 
 
 def test_a_chosen_value_is_the_learners():
@@ -25,12 +25,13 @@ def test_zero_is_compared_by_difference():
 def test_a_log_slider_carries_its_unit():
     peak = predict("How fast?", 1, 1e4, default=100, unit="GFLOP/s", log=True)
     assert peak.value == pytest.approx(100)
-    assert str(peak.compare(50.0)) == "The slider stood at 100 GFLOP/s; measured: 50 GFLOP/s (2 times off)"
+    assert str(peak.compare(50.0)) == "The slider was left at 100 GFLOP/s; measured: 50 GFLOP/s (2 times off)"
 
 
 def test_options():
     which = choose("Which is faster?", ["a", "b"])
     assert which.value == "a"
+    assert str(which.compare("b", by="computed")) == "The choice was left at a; computed: b"
     which.control.value = "b"
     assert str(which.compare("b")) == "You predicted b; measured: b (as predicted)"
     assert str(which.compare("a")) == "You predicted b; measured: a"

@@ -79,7 +79,10 @@ class Ratio:
 
     def __repr__(self) -> str:
         if not self.different:
-            return f"{self.a} and {self.b} are not different ({self.low:.2f}x to {self.high:.2f}x)"
+            digits = 2 if f"{self.low:.2f}" != f"{self.high:.2f}" else 4
+            return (
+                f"{self.a} and {self.b} are not different ({self.low:.{digits}f}x to {self.high:.{digits}f}x)"
+            )
         if self.median < 1:
             return str(Ratio(self.b, self.a, 1 / self.median, 1 / self.high, 1 / self.low))
         digits = 2 if self.low >= 1.01 else 3

@@ -91,8 +91,8 @@ def quality(y_true, y_pred, *, seed: int = 0) -> Quality:
     """Compare predicted with true classes.
 
     y_true, y_pred: labels, shape (n,), arrays, lists or tensors. Accuracy has Wilson's interval (E. B. Wilson,
-    JASA 22, 1927); the macro values have percentile intervals of a bootstrap that draws anew within each true
-    class (B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993), from `seed`.
+    JASA 22, 1927); the macro values have percentile intervals of a bootstrap over the examples (B. Efron,
+    R. Tibshirani, An Introduction to the Bootstrap, 1993), from `seed`.
     Raises ValueError, naming the argument, for what is empty, not one-dimensional or of unequal length.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -144,22 +144,20 @@ def mcnemar(y_true, pred_a, pred_b) -> Difference:
 def _bootstrap(confusion: np.ndarray, seed: int) -> np.ndarray:
     """2.5 and 97.5 percentiles of macro precision, recall and F1, shape (2, 3).
 
-    To draw the examples of a class anew is to draw its row of the confusion matrix from a multinomial.
+    To draw the examples anew is to draw the whole confusion matrix from a multinomial. A class of which a draw
+    holds no example, true or predicted, has no part in that draw's means.
     """
     rng = np.random.default_rng(seed)
-    sums = confusion.sum(1)
-    rows = [
-        rng.multinomial(total, row / max(total, 1), RESAMPLES)
-        if total
-        else np.zeros((RESAMPLES, len(row)), int)
-        for row, total in zip(confusion, sums, strict=True)
-    ]
-    drawn = np.stack(rows, axis=1)
-    right, predicted = np.diagonal(drawn, axis1=1, axis2=2), drawn.sum(1)
-    precision = right / np.maximum(predicted, 1)
-    recall = right / np.maximum(sums, 1)
-    f1 = 2 * right / np.maximum(predicted + sums, 1)
-    means = np.stack([precision.mean(1), recall.mean(1), f1.mean(1)], axis=1)
+    total = confusion.sum()
+    drawn = rng.multinomial(total, confusion.ravel() / total, RESAMPLES).reshape(-1, *confusion.shape)
+    right, predicted, true = np.diagonal(drawn, axis1=1, axis2=2), drawn.sum(1), drawn.sum(2)
+    there = (predicted + true) > 0
+    values = (
+        right / np.maximum(predicted, 1),
+        right / np.maximum(true, 1),
+        2 * right / np.maximum(predicted + true, 1),
+    )
+    means = np.stack([(v * there).sum(1) / there.sum(1) for v in values], axis=1)
     return np.quantile(means, (0.025, 0.975), axis=0)
 
 
