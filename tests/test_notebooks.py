@@ -45,8 +45,7 @@ def test_the_exercise_is_in_step_with_its_key(path):
 
 @pytest.mark.parametrize("path", KEYS, ids=lambda p: p.stem)
 def test_the_key_grades(path):
-    for seed in (1, 2):
-        assert prove(load_key(path), seed) == []
+    assert prove(load_key(path), seed=1) == []
 
 
 @pytest.mark.parametrize("path", KEYS, ids=lambda p: p.stem)

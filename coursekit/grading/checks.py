@@ -7,14 +7,19 @@ It helps; it does not mark. A check cell reads::
         check(slope, [1, 10], [5, 500], want=2.0, hints={"Divide by the logarithm of x too.": 4.6})
 """
 
+import contextlib
 import copy
 import html
+import signal
+import threading
 import traceback
 
 import numpy as np
 
 from coursekit.grading.compare import Raised, decode, difference, show
 from coursekit.grading.judge import encode, raised
+
+LIMIT_S = 5
 
 
 class Check:
@@ -50,7 +55,8 @@ class Check:
         call = _call_text(function, args, kwargs)
         wanted = Raised(raises.__name__) if raises else decode(encode(want))
         try:
-            value = function(*copy.deepcopy(args), **kwargs)
+            with _time_limit():
+                value = function(*copy.deepcopy(args), **kwargs)
         except Exception as error:
             value, text = decode(raised(error)), f"{type(error).__name__}: {error}{_line(error)}"
             found = difference(value, wanted, rtol=self.rtol, atol=self.atol)
@@ -101,6 +107,25 @@ class Check:
         if self.hint:
             lines.append(f"<i>Hint: {html.escape(self.hint)}</i>")
         return f'<div style="border-left: 4px {border}; padding: 2px 10px">{"<br>".join(lines)}</div>'
+
+
+@contextlib.contextmanager
+def _time_limit():
+    """Stop a loop that does not end, where the system can (not on Windows, and not outside the main thread)."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_):
+        raise TimeoutError(f"stopped after {LIMIT_S} s; is there a loop that does not end?")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _call_text(function, args: tuple, kwargs: dict) -> str:

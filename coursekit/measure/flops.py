@@ -4,9 +4,9 @@ Conventions: a multiply-add is 2. An elementwise operation is 1 for each element
 addition, exp, tanh, erf, GELU or a comparison. A reduction is 1 for each element of its input. For each element,
 softmax is 5 (maximum, difference, exp, sum, quotient), batch norm 2 (with its constants folded), layer and
 group norm 7 (sum, difference, squares 2, scale, weight and bias 2). Pooling is 1 for each element of each
-window. Copying, padding and look-ups are 0. The bias that a product starts from (addmm, convolution) is 0, as in
-torch.utils.flop_counter, whose formulas are used for products and convolutions. Attention is its two products
-and the softmax between them.
+window. Copying, padding and look-ups are 0. Products and convolutions are counted by torch.utils.flop_counter, and
+their bias, which it leaves out, with 1 for each element of the output. Attention is its two products and the
+softmax between them.
 """
 
 from math import prod
@@ -49,6 +49,7 @@ POOLS = {
     "avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3,
     "max_pool1d_with_indices": 1, "max_pool2d_with_indices": 2, "max_pool3d_with_indices": 3,
 }  # fmt: skip
+BIAS_ARGUMENT = {"addmm": 0, "baddbmm": 0, "convolution": 2, "_convolution": 2}
 ATTENTION = "_scaled_dot_product_flash_attention_for_cpu"
 FOR_GRADIENTS = _names(
     "native_batch_norm _native_batch_norm_legit_no_training native_layer_norm native_group_norm "
@@ -65,7 +66,7 @@ def flops(op, args: tuple, kwargs: dict, out) -> int | None:
     """
     name = op._overloadpacket.__name__
     if op._overloadpacket in flop_registry:
-        return int(flop_registry[op._overloadpacket](*args, **kwargs, out_val=out))
+        return int(flop_registry[op._overloadpacket](*args, **kwargs, out_val=out)) + _bias(name, args, out)
     if name == ATTENTION:
         query, key, value = (tensor.shape for tensor in args[:3])
         return sdpa_flop_count(query, key, value) + 5 * prod(query[:-1]) * key[-2]
@@ -81,6 +82,11 @@ def flops(op, args: tuple, kwargs: dict, out) -> int | None:
     if first is None or _shares_memory(first, args):
         return 0
     return None
+
+
+def _bias(name: str, args: tuple, out) -> int:
+    place = BIAS_ARGUMENT.get(name)
+    return out.numel() if place is not None and len(args) > place and args[place] is not None else 0
 
 
 def _window(size, dimensions: int) -> int:

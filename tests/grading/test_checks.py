@@ -64,3 +64,21 @@ def test_html_is_escaped():
 def test_an_answer_that_returns_something_strange_is_wrong_not_fatal():
     assert "got an object of type object" in str(say(lambda: object(), want=1))
     assert "1000000 elements" in str(say(lambda: np.zeros(10**6), want=1))
+
+
+def test_a_loop_that_does_not_end_is_stopped(monkeypatch):
+    from coursekit.grading import checks
+
+    monkeypatch.setattr(checks, "LIMIT_S", 0.2)
+
+    def forever():
+        while True:
+            pass
+
+    assert "stopped after 0.2 s; is there a loop" in str(say(forever, want=1))
+
+
+def test_the_answer_cannot_use_up_the_arguments_of_a_case():
+    values = [1, 2]
+    say(lambda v: v.clear(), values, want=1)
+    assert values == [1, 2]

@@ -9,7 +9,7 @@ from coursekit.measure import count, count_op
 
 def test_linear():
     layer = count(nn.Linear(784, 128), torch.randn(64, 784))
-    assert layer.flops == 2 * 64 * 784 * 128
+    assert layer.flops == 2 * 64 * 784 * 128 + 64 * 128
     assert layer.params == 784 * 128 + 128
     assert layer.param_bytes == 4 * layer.params
     assert layer.bytes_moved == 4 * (64 * 784 + 784 * 128 + 128 + 64 * 128)
@@ -31,7 +31,8 @@ def test_linear():
 def test_convolution(layer, positions, per_position):
     x = torch.randn(2, layer.in_channels, 16, 16)
     counts = count(layer, x)
-    assert counts.flops == 2 * 2 * positions * per_position
+    bias = 2 * positions if layer.bias is not None else 0
+    assert counts.flops == 2 * 2 * positions * per_position + bias
     params = layer.out_channels * per_position + (layer.out_channels if layer.bias is not None else 0)
     assert counts.params == params
     assert counts.bytes_moved == 4 * (x.numel() + params + 2 * positions)
@@ -48,8 +49,8 @@ def test_lstm():
     steps, batch, inputs, hidden = 7, 3, 8, 16
     counts = count(nn.LSTM(inputs, hidden), torch.randn(steps, batch, inputs))
     products = 2 * steps * batch * 4 * hidden * (inputs + hidden)
-    # Per unit and step: 4 gates are added up and activated, then c = f·c + i·g and h = o·tanh(c).
-    elementwise = steps * batch * hidden * (4 + 4 + 3 + 2)
+    # Per unit and step: 4 gates get two biases, are added up and activated, then c = f·c + i·g and h = o·tanh(c).
+    elementwise = steps * batch * hidden * (8 + 4 + 4 + 3 + 2)
     assert counts.flops == products + elementwise
     assert counts.params == 4 * hidden * (inputs + hidden + 2)
 
@@ -58,9 +59,9 @@ def test_mlp_row_by_row():
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     counts = count(model, torch.randn(5, 1, 28, 28))
     assert [(row.name, row.type, row.flops) for row in counts.rows] == [
-        ("1", "Linear", 2 * 5 * 784 * 128),
+        ("1", "Linear", 2 * 5 * 784 * 128 + 5 * 128),
         ("2", "ReLU", 5 * 128),
-        ("3", "Linear", 2 * 5 * 128 * 10),
+        ("3", "Linear", 2 * 5 * 128 * 10 + 5 * 10),
     ]
     assert counts.params == 101_770
     assert counts["2"].bytes_moved == 2 * 4 * 5 * 128
@@ -129,8 +130,9 @@ def test_products_agree_with_torchs_own_counter():
     counts = count(model, x)
     scores = 2 * 2 * 25 * 25
     attention = 2 * scores * 4 + 5 * scores + 2 * scores * 4  # on CPUs torch does not count it
-    elementwise = 2 * 8 * 25 * 2 + 2 * 25 * 3 * 8  # relu and mean; the bias of the projection
-    assert counts.flops - attention - elementwise == torchs.get_total_flops()
+    elementwise = 2 * 8 * 25 * 2  # relu and mean
+    biases = 2 * 8 * 25 + 2 * 25 * (3 + 1) * 8 + 2 * 10  # convolution, projections, head
+    assert counts.flops - attention - elementwise - biases == torchs.get_total_flops()
     assert counts["(model)"].flops == 2 * (2 * 8 * 25)
 
 
@@ -151,10 +153,10 @@ def test_shared_weights_are_parameters_once_and_work_twice():
     model[1].weight = model[0].weight
     counts = count(model, torch.randn(1, 8))
     assert counts.params == 64 + 8 + 8
-    assert counts.flops == 2 * 2 * 64
+    assert counts.flops == 2 * (2 * 64 + 8)
     layer = nn.Linear(8, 8)
     again = count(nn.Sequential(layer, layer), torch.randn(1, 8))
-    assert (again.params, again.flops) == (72, 2 * 2 * 64)
+    assert (again.params, again.flops) == (72, 2 * (2 * 64 + 8))
 
 
 def test_the_module_is_left_as_it_was_even_when_forward_raises():
@@ -183,7 +185,7 @@ def test_what_has_no_rule_is_named():
 
 def test_counts_print_and_wrong_things_are_refused():
     counts = count(nn.Linear(784, 128), torch.randn(64, 784))
-    assert "12.8 M" in str(counts)
+    assert "12.9 M" in str(counts)
     assert "100,480" in counts._repr_html_()
     with pytest.raises(TypeError, match="got int"):
         count(3)
