@@ -71,7 +71,11 @@ def test_an_exception_in_the_answer_is_told(graded):
         ("def double(x):\n    pass", "wrong", "got None"),
         ("import os\nos._exit(0)", "died", "ended the Python process"),
         ("def double(x):\n    import os, signal\n    os.kill(os.getpid(), signal.SIGSEGV)", "died", "ended"),
-        ("import time\ndef double(x):\n    while time.sleep(0.001) is None: print('x' * 10**5)", "flooded", "too much"),
+        (
+            "import time\ndef double(x):\n    while time.sleep(0.001) is None: print('x' * 10**5)",
+            "flooded",
+            "too much",
+        ),
         ("import sys\nsys.exit()", "error", "SystemExit"),
     ],
 )
