@@ -49,6 +49,21 @@ class Kind:
         raise NotImplementedError
 
 
+class NumPyKind(Kind):
+    """What every backend knows of NumPy arrays; how they enter and leave is its own affair."""
+
+    label = "a NumPy array"
+
+    def owns(self, array) -> bool:
+        return type(array) in (np.ndarray, np.memmap)
+
+    def memory(self, array) -> np.ndarray:
+        return array
+
+    def new(self, shape, dtype, like):
+        return np.empty(shape, dtype)
+
+
 class Boundary:
     """The decorator ``@boundary(OPS["matmul"])``, and the list of what it decorated.
 

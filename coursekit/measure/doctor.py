@@ -184,7 +184,7 @@ def _numba_gpu() -> Iterator[Finding]:
 
 
 def _ceilings(refresh: bool) -> Iterator[Finding]:
-    from coursekit.measure.roofline import ceilings
+    from coursekit.measure.ceiling_cache import ceilings
 
     found = ceilings(refresh=refresh)
     one, together = (si(found.peak(threads), "FLOP/s") for threads in ("one", "all"))

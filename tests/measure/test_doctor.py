@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from coursekit.measure import doctor, roofline
+from coursekit.measure import ceiling_cache, doctor
 from coursekit.measure.roofline import assemble
 from tests.measure.known import MACHINE, RATES, SETS
 
@@ -16,7 +16,7 @@ def known_ceilings(monkeypatch):
         asked.append(refresh)
         return assemble(MACHINE, RATES, SETS, 1.0)
 
-    monkeypatch.setattr(roofline, "ceilings", ceilings)
+    monkeypatch.setattr(ceiling_cache, "ceilings", ceilings)
     return asked
 
 

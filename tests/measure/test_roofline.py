@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from coursekit.measure import ceiling_run, ceilings, microbench, this_machine
+from coursekit.measure.ceiling_cache import load, save
 from coursekit.measure.ceiling_run import Probe, climb
 from coursekit.measure.machine import Cache, _listed, caches
-from coursekit.measure.roofline import assemble, load, save, working_sets
+from coursekit.measure.roofline import assemble, working_sets
 from tests.measure.known import CACHES, MACHINE, RATES, SETS
 
 

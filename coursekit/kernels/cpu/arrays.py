@@ -8,22 +8,11 @@ import sys
 
 import numpy as np
 
-from coursekit.kernels.boundary import Boundary, Kind
+from coursekit.kernels.boundary import Boundary, NumPyKind
 
 
-class NumPyArray(Kind):
+class NumPyArray(NumPyKind):
     """A NumPy array."""
-
-    label = "a NumPy array"
-
-    def owns(self, array) -> bool:
-        return type(array) in (np.ndarray, np.memmap)
-
-    def memory(self, array) -> np.ndarray:
-        return array
-
-    def new(self, shape, dtype, like):
-        return np.empty(shape, dtype)
 
     def enter(self, array):
         return np.require(self.memory(array), requirements=["C", "ALIGNED"])

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 from numba import config, cuda
 
-from coursekit.kernels.boundary import Boundary, Kind
+from coursekit.kernels.boundary import Boundary, Kind, NumPyKind
 
 COPY_THREADS = 64
 
@@ -96,19 +96,8 @@ class _Addresses:
         }
 
 
-class NumPyArray(Kind):
+class NumPyArray(NumPyKind):
     """A NumPy array, copied to the GPU and back."""
-
-    label = "a NumPy array"
-
-    def owns(self, array) -> bool:
-        return type(array) in (np.ndarray, np.memmap)
-
-    def memory(self, array) -> np.ndarray:
-        return array
-
-    def new(self, shape, dtype, like):
-        return np.empty(shape, dtype)
 
     def enter(self, array):
         return cuda.to_device(np.ascontiguousarray(array))

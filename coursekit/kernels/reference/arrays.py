@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from coursekit.kernels.boundary import Boundary, Kind
+from coursekit.kernels.boundary import Boundary, Kind, NumPyKind
 from coursekit.kernels.checks import device
 
 
@@ -55,19 +55,8 @@ class _Addresses:
         }
 
 
-class NumPyArray(Kind):
+class NumPyArray(NumPyKind):
     """A NumPy array in memory order that torch can stand on, or a copy of it."""
-
-    label = "a NumPy array"
-
-    def owns(self, array) -> bool:
-        return type(array) in (np.ndarray, np.memmap)
-
-    def memory(self, array) -> np.ndarray:
-        return array
-
-    def new(self, shape, dtype, like):
-        return np.empty(shape, dtype)
 
     def enter(self, array):
         return torch.from_numpy(array if _torch_can_hold(array) else array.copy())
