@@ -12,6 +12,9 @@ BIN := .venv/bin
 LAB_FLAGS := --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/lessons --port=$(PORT) \
 	$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# A notebook's cells stay together, in one kernel of one worker.
+WORKERS := -n auto --maxprocesses 4 --dist loadfile
+
 .PHONY: help env lab test test-fast lint notebooks release clean
 
 help:
@@ -34,10 +37,10 @@ lab: env
 	@$(BIN)/jupyter lab $(LAB_FLAGS)
 
 test: env
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env tests lessons solutions exercises
+	$(BIN)/python -m pytest $(WORKERS) --nbval-lax --nbval-current-env lessons tests solutions exercises
 
 test-fast: env
-	$(BIN)/python -m pytest -m "not slow" tests
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" tests
 
 lint: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

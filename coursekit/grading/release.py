@@ -61,7 +61,10 @@ def _released(key: Key, index: int) -> nbformat.NotebookNode:
     source = skeleton(cell.source) if cell.role == "answer" else cell.source
     identity = f"{cell.role}-{cell.task or index}"
     own = {"role": cell.role} | ({"task": cell.task} if cell.task else {})
-    return nbformat.v4.new_code_cell(source, id=identity, metadata={"coursekit": own})
+    folded = (
+        {"jupyter": {"source_hidden": True}} if cell.role == "check" else {}
+    )  # its hints are not for reading ahead
+    return nbformat.v4.new_code_cell(source, id=identity, metadata={"coursekit": own} | folded)
 
 
 def _with_points(key: Key, index: int) -> str:

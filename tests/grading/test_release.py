@@ -29,6 +29,12 @@ def test_is_valid_has_no_outputs_and_the_same_twice(solutions):
     assert text == release(solutions / "00_small.ipynb")
 
 
+def test_folds_the_checks_away(solutions):
+    notebook = nbformat.reads(release(solutions / "00_small.ipynb"), as_version=4)
+    folded = [cell.id for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    assert folded == ["check-double", "check-total", "check-mean"]
+
+
 def test_says_its_points_once(solutions):
     text = release(solutions / "00_small.ipynb")
     assert "## Task 1: double (1 point)" in text and "## Task 3: mean (3 points)" in text

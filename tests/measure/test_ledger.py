@@ -121,7 +121,7 @@ def test_a_module_is_measured_and_left_as_it_was(ledger):
     assert row.accuracy.value == 1
     assert row.params == 4 * 8 + 8 + 8 * 3 + 3
     assert row.bytes_on_disk > 4 * row.params
-    assert row.flops == 2 * (4 * 8 + 8 * 3)
+    assert row.flops == 2 * (4 * 8 + 8 * 3) + 8 + 3
     assert 0 < row.p50_s <= row.p99_s
     assert row.lesson == "10"
     assert all(part.training for part in model.modules())
