@@ -47,8 +47,8 @@ def test_two_learners_from_hand_in_to_marks(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", KEYS, ids=lambda p: p.stem)
-def test_check_tells_solved_from_unsolved(path, tmp_path, capsys):
+def test_check_tells_solved_from_unsolved(tmp_path, capsys):
+    path = KEYS[0]
     assert cli.main(["check", str(path)]) == 0
     copy = shutil.copy(ROOT / "exercises" / path.name, tmp_path)
     assert cli.main(["check", str(copy)]) == 1
