@@ -6,7 +6,7 @@ the learner's notebook for anything but the source of its answer cells.
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from coursekit.grading import runner
@@ -57,9 +57,6 @@ class Result:
     @property
     def is_full(self) -> bool:
         return self.status == "graded" and self.points == self.possible
-
-    def as_dict(self) -> dict:
-        return asdict(self) | {"points": self.points}
 
 
 class BadKey(RuntimeError):

@@ -42,8 +42,8 @@ class Plan:
 def run(plan: Plan, progress: Callable[[Step], None] | None = None) -> dict[str, Execution]:
     """Run a plan in kernels of its own; the result of each step by its label.
 
-    A kernel that dies, hangs or floods is replaced. The task it was at is tried once more with nothing
-    but what it needs, so that no answer pays for another one's.
+    A kernel that dies, hangs or floods is replaced. Where it died, the task is tried once more with nothing
+    but what it needs, so that no answer pays for what another one left behind.
     """
     with tempfile.TemporaryDirectory(prefix="coursekit-") as folder:
         placeholder = Path(folder) / "submission.ipynb"

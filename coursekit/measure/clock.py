@@ -166,8 +166,7 @@ def compare(
     budget_s: seconds of wall time for the rounds together; `min_rounds` of them are made whatever they cost.
         Fewer than six rounds allow no 95 % interval, and nothing is then called different.
     clock: 'wall', or 'cpu' for the CPU time of this thread, which neighbours on the machine disturb less.
-        'cpu' is
-        valid for work on one thread only: what other threads do is not in it, and sleeping costs nothing.
+        'cpu' is valid for work on one thread only: what other threads do is not in it, and sleeping costs nothing.
         Any function that returns nanoseconds will also do; it then also measures the budget.
     seed: of the order within rounds.
 
