@@ -7,9 +7,9 @@ import nbformat
 import pytest
 
 from coursekit import claims, syllabus
-from coursekit.grading.key import load_key
-from coursekit.grading.proof import prove
-from coursekit.grading.release import release
+from coursekit.grading.exercise.key import load_key
+from coursekit.grading.exercise.release import release
+from coursekit.grading.marking.proof import prove
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))

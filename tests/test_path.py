@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from coursekit import cli
-from coursekit.grading.gradebook import Gradebook
-from coursekit.grading.key import load_key
+from coursekit.grading.course.gradebook import Gradebook
+from coursekit.grading.exercise.key import load_key
 
 ROOT = Path(__file__).parents[1]
 KEYS = sorted((ROOT / "solutions").glob("*.ipynb"))

@@ -1,11 +1,17 @@
 """Release, check, grade, gradebook and reports, on nbval. Knows notebooks, and nothing of the lessons' subject.
 
-A *key* is a notebook in ``solutions/``. Its code cells carry a role (:mod:`coursekit.grading.key`).
-What a learner hands in is read for its answer cells only; the rest of what runs comes from the key
-(:mod:`coursekit.grading.grade`). Values leave the kernel as data and are compared outside it
-(:mod:`coursekit.grading.compare`).
+What runs inside a learner's kernel stands here: :mod:`~coursekit.grading.checks` (the visible check),
+:mod:`~coursekit.grading.judge` (values out, as data) and :mod:`~coursekit.grading.watch` (calls that a task forbids).
+What decides stands outside the kernel, each room on top of the one before: ``exercise`` (the key, and what is
+handed in), ``kernels`` (where it runs), ``marking`` (one notebook), ``course`` (a class), ``report``, ``commands``.
 """
 
-from coursekit.grading.checks import Check
-
 __all__ = ["Check"]
+
+
+def __getattr__(name: str):
+    if name == "Check":
+        from coursekit.grading.checks import Check
+
+        return Check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

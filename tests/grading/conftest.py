@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from coursekit.grading.key import load_key
-from coursekit.grading.release import release
+from coursekit.grading.exercise.key import load_key
+from coursekit.grading.exercise.release import release
 
 GIVEN = "import numpy as np\n\nfrom coursekit.grading import Check"
 
@@ -118,7 +118,7 @@ def key(solutions):
 
 @pytest.fixture(scope="session")
 def wanted(key):
-    from coursekit.grading.grade import expected
+    from coursekit.grading.marking.grade import expected
 
     return expected(key, seed=7)
 

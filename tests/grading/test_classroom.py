@@ -6,9 +6,9 @@ import sqlite3
 import pytest
 
 from coursekit import cli
-from coursekit.grading.classroom import BadClass, grade_class, read_class
-from coursekit.grading.gradebook import BadGradebook, Gradebook
-from coursekit.grading.report import page_name, write_reports
+from coursekit.grading.course.classroom import BadClass, grade_class, read_class
+from coursekit.grading.course.gradebook import BadGradebook, Gradebook, Row
+from coursekit.grading.report.pages import page_name, write_reports
 
 WRONG = "def double(x):\n    return np.asarray(x) ** 2"
 
@@ -78,7 +78,7 @@ def test_grading_again_replaces_the_row(solutions, hand_in, right, tmp_path):
 def test_a_failure_of_the_grader_is_a_row_and_the_run_goes_on(
     solutions, hand_in, right, tmp_path, monkeypatch
 ):
-    from coursekit.grading import classroom
+    from coursekit.grading.course import classroom
 
     real = classroom.mark_file
 
@@ -132,16 +132,16 @@ def test_what_cannot_be_a_class_says_so(solutions, tmp_path):
 
 
 def test_a_submission_is_written_whole_or_not_at_all(tmp_path, key, wanted, right, monkeypatch):
-    from coursekit.grading.grade import mark
+    from coursekit.grading.marking.grade import mark
 
     result = mark(key, {"double": right["double"]}, wanted, 7)
     book = tmp_path / "book.sqlite"
     with Gradebook(book) as gradebook:
         run = gradebook.start_run(7)
-        gradebook.record(run, "ada", result)
-        monkeypatch.setattr("coursekit.grading.gradebook._mark_values", lambda mark: ())
+        gradebook.record(run, Row("ada", result))
+        monkeypatch.setattr("coursekit.grading.course.gradebook._mark_values", lambda mark: {"task": None})
         with pytest.raises(sqlite3.Error):
-            gradebook.record(run, "ada", result)
+            gradebook.record(run, Row("ada", result))
         monkeypatch.undo()
     with Gradebook(book) as gradebook:
         (row,) = gradebook.rows()

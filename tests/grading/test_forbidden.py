@@ -2,7 +2,7 @@
 
 import pytest
 
-from coursekit.grading.forbidden import find_forbidden
+from coursekit.grading.exercise.forbidden import find_forbidden
 
 FORBID = ("numpy.dot", "numpy.linalg", "@", ".sort", "sorted", "torch.matmul")
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from coursekit.grading.grade import BadKey, expected, mark, mark_file
-from coursekit.grading.key import load_key
-from coursekit.grading.proof import prove
+from coursekit.grading.exercise.key import load_key
+from coursekit.grading.marking.grade import BadKey, expected, mark, mark_file
+from coursekit.grading.marking.proof import prove
 from tests.grading.conftest import key_cells, write_notebook
 
 SEED = 7

@@ -6,9 +6,9 @@ import json
 import nbformat
 import pytest
 
-from coursekit.grading.key import BEGIN, END, load_key
-from coursekit.grading.notebook import BadNotebook, exercise_of
-from coursekit.grading.release import PLACE, release, release_all, skeleton
+from coursekit.grading.exercise.key import BEGIN, END, load_key
+from coursekit.grading.exercise.notebook import BadNotebook, exercise_of
+from coursekit.grading.exercise.release import PLACE, release, release_all, skeleton
 from tests.grading.conftest import code, key_cells, write_notebook
 
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from coursekit.grading.notebook import BadNotebook, read_cells
-from coursekit.grading.submission import find, is_empty, read_answers
+from coursekit.grading.exercise.notebook import BadNotebook, read_cells
+from coursekit.grading.exercise.submission import find, is_empty, read_answers
 
 ANSWER = "def double(x):\n    return x + x"
 

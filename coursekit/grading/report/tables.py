@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from coursekit.grading.grade import Result
-from coursekit.grading.gradebook import writable
+from coursekit.grading.course.gradebook import writable
+from coursekit.grading.marking.result import Result
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from coursekit.grading import runner
-from coursekit.grading.forbidden import find_forbidden
-from coursekit.grading.grade import CELL_TIMEOUT_S, apart, expected, judge_task
-from coursekit.grading.key import Key, Task
-from coursekit.grading.release import skeleton
-from coursekit.grading.runner import Plan, Step
+from coursekit.grading.exercise.forbidden import find_forbidden
+from coursekit.grading.exercise.key import Key, Task
+from coursekit.grading.exercise.release import skeleton
+from coursekit.grading.marking import runner
+from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, expected, judge_task
+from coursekit.grading.marking.runner import Plan, Step
 
 
 def prove(key: Key, seed: int) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 
 import coursekit
-from coursekit.grading.gradebook import Row
+from coursekit.grading.course.gradebook import Row
 
 
 def write_reports(rows: list[Row], folder: Path) -> list[Path]:
@@ -81,6 +81,6 @@ def _percent(part: int, whole: int) -> int:
 
 
 def _render(template: str, **values) -> str:
-    pages = Environment(loader=PackageLoader("coursekit.grading"), autoescape=True)
+    pages = Environment(loader=PackageLoader("coursekit.grading.report"), autoescape=True)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return pages.get_template(template).render(version=coursekit.__version__, made=made, **values)

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursekit.grading.key import Key
-from coursekit.grading.notebook import BadNotebook, Cell, exercise_of, read_cells
-from coursekit.grading.release import skeleton
+from coursekit.grading.exercise.key import Key
+from coursekit.grading.exercise.notebook import BadNotebook, Cell, exercise_of, read_cells
+from coursekit.grading.exercise.release import skeleton
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coursekit.grading.grade import Result, draw_seed, expected, mark_file
-from coursekit.grading.gradebook import Gradebook, writable
-from coursekit.grading.key import Key, load_key
-from coursekit.grading.notebook import exercise_of
-from coursekit.grading.submission import find
+from coursekit.grading.course.gradebook import Gradebook, Row, writable
+from coursekit.grading.exercise.key import Key, load_key
+from coursekit.grading.exercise.notebook import exercise_of
+from coursekit.grading.exercise.submission import find
+from coursekit.grading.marking.grade import draw_seed, expected, mark_file
+from coursekit.grading.marking.result import Result
 
 
 class BadClass(ValueError):
@@ -68,9 +69,10 @@ def grade_class(
         for folder in group.learners:
             if progress:
                 progress(f"{key.name}: {writable(folder.name)}")
-            learner, result = writable(folder.name), writable(_grade_one(key, folder, wanted, seed))
-            gradebook.record(run, learner, result, key.digest)
-            yield learner, result
+            result = _grade_one(key, folder, wanted, seed)
+            row = writable(Row(folder.name, result, key_digest=key.digest))
+            gradebook.record(run, row)
+            yield row.learner, row.result
 
 
 def _grade_one(key: Key, folder: Path, wanted: dict, seed: int) -> Result:

@@ -4,59 +4,25 @@
 the learner's notebook for anything but the source of its answer cells.
 """
 
+import ast
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
-from coursekit.grading import runner
 from coursekit.grading.compare import BadValue, decode, difference
-from coursekit.grading.forbidden import find_forbidden
-from coursekit.grading.kernels import Execution
-from coursekit.grading.key import Key, Task
-from coursekit.grading.notebook import BadNotebook
-from coursekit.grading.runner import Plan, Step
-from coursekit.grading.submission import is_empty, read_answers
+from coursekit.grading.exercise.forbidden import find_forbidden
+from coursekit.grading.exercise.key import Key, Task
+from coursekit.grading.exercise.notebook import BadNotebook
+from coursekit.grading.exercise.submission import is_empty, read_answers
+from coursekit.grading.kernels.kernel import Execution
+from coursekit.grading.marking import runner
+from coursekit.grading.marking.result import Mark, Result
+from coursekit.grading.marking.runner import Plan, Step
 
 CELL_TIMEOUT_S = 60.0
 
 Progress = Callable[[Step], None] | None
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What a task earned, and why in a sentence. Points are whole: a task is right or it is not."""
-
-    task: str
-    title: str
-    points: int
-    possible: int
-    status: str  # right, wrong, empty, missing, refused, error, waiting, timeout, died, flooded, garbled
-    message: str
-    cases_right: int = 0
-    cases: int = 0
-    feedback: str = ""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a submission earned. ``status`` is 'graded', or says why it was not."""
-
-    exercise: str
-    status: str
-    message: str = ""
-    marks: tuple[Mark, ...] = ()
-    notes: tuple[str, ...] = ()
-    possible: int = 0
-    seconds: float = field(default=0.0, compare=False)
-
-    @property
-    def points(self) -> int:
-        return sum(mark.points for mark in self.marks)
-
-    @property
-    def is_full(self) -> bool:
-        return self.status == "graded" and self.points == self.possible
 
 
 class BadKey(RuntimeError):
@@ -113,6 +79,9 @@ def mark(
         if waiting and marks[name].status not in ("right", "empty", "refused", "missing"):
             message = f"it calls {waiting[0]}, whose own answer is not right yet"
             marks[name] = _none(task, "waiting", message, marks[name].feedback)
+        marks[name] = replace(
+            marks[name], source=sources.get(name, ""), hint=_hint(task, marks[name].feedback)
+        )
     seconds = sum(done.seconds for done in results.values())
     return Result(key.name, "graded", "", tuple(marks.values()), notes, key.points, seconds)
 
@@ -156,6 +125,13 @@ def _refusal(key: Key, task: Task, sources: Mapping[str, str]) -> Mark | None:
     others = [text for name, text in sources.items() if name != task.name]
     found = find_forbidden(source, task.forbid, given, others)
     return _none(task, "refused", found) if found else None
+
+
+def _hint(task: Task, feedback: str) -> str:
+    """The hint that the visible check gave, where it is one that stands in the key's check cell."""
+    _, _, hint = feedback.partition("\n  Hint: ")
+    texts = {node.value for node in ast.walk(ast.parse(task.check)) if isinstance(node, ast.Constant)}
+    return hint if hint in texts else ""
 
 
 def _judge_safely(task: Task, parts: list[Execution], wanted: list[dict]) -> Mark:

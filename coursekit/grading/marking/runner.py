@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-from coursekit.grading.kernels import Execution, GradingKernel, start_kernel
+from coursekit.grading.kernels.kernel import Execution, GradingKernel, start_kernel
 
 STOPPED = ("timeout", "died", "flooded", "garbled")
 

@@ -8,7 +8,7 @@ answer     what the learner writes, between ``# BEGIN SOLUTION`` and ``# END SOL
 wrong      a typical wrong answer, and in ``hint`` the words its visible check must say
 check      visible, instant feedback in the notebook
 judge      hidden; emits values for inputs that the learner has not seen
-race       hidden; timed from outside against the solution
+race       hidden, at most one a task; timed from outside against the solution, for ``points`` of its own
 =========  ===========================================================================
 
 An answer cell also carries ``points``, and may carry ``forbid`` (calls the task does not allow) and
@@ -19,7 +19,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coursekit.grading.notebook import BadNotebook, Cell, read_cells
+from coursekit.grading.exercise.notebook import BadNotebook, Cell, read_cells
 
 ROLES = ("given", "answer", "wrong", "check", "judge", "race")
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
@@ -35,7 +35,10 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of an exercise. ``timeout`` is in seconds and holds for each of its cells."""
+    """One task of an exercise. ``timeout`` is in seconds and holds for each of its cells.
+
+    ``race`` is the source of its race cell, empty where it has none; ``race_points`` are what speed can earn.
+    """
 
     name: str
     title: str
@@ -49,6 +52,8 @@ class Task:
     rtol: float = 1e-6
     atol: float = 1e-9
     timeout: float = 20.0
+    race: str = ""
+    race_points: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Key:
 
     @property
     def points(self) -> int:
-        return sum(task.points for task in self.tasks.values())
+        return sum(task.points + task.race_points for task in self.tasks.values())
 
 
 def load_key(path: Path) -> Key:
@@ -99,11 +104,16 @@ def _task(path: Path, name: str, cells: tuple[Cell, ...]) -> Task:
                 f"{path.name}: task {name!r} needs one {role} cell and has {len(by_role[role])}"
             )
     answer, judge = by_role["answer"][0], by_role["judge"][0]
-    if not isinstance(answer.meta.get("points"), int) or answer.meta["points"] < 1:
+    if not _is_points(answer.meta.get("points")):
         raise BadNotebook(f"{path.name}: task {name!r} needs points, a whole number from 1")
     lines = [line.strip() for line in answer.source.splitlines()]
     if lines.count(BEGIN) != lines.count(END) or BEGIN not in lines:
         raise BadNotebook(f"{path.name}: the answer of {name!r} needs {BEGIN} and {END}")
+    races = by_role["race"]
+    if len(races) > 1:
+        raise BadNotebook(f"{path.name}: task {name!r} has {len(races)} race cells; one is wanted")
+    if races and not _is_points(races[0].meta.get("points")):
+        raise BadNotebook(f"{path.name}: the race of {name!r} needs points, a whole number from 1")
     options = {k: judge.meta[k] for k in ("rtol", "atol", "timeout") if k in judge.meta}
     return Task(
         name=name,
@@ -115,8 +125,14 @@ def _task(path: Path, name: str, cells: tuple[Cell, ...]) -> Task:
         wrongs=tuple(Wrong(c.source, c.meta["hint"]) for c in by_role["wrong"]),
         forbid=tuple(answer.meta.get("forbid", ())),
         needs=tuple(answer.meta.get("needs", ())),
+        race=races[0].source if races else "",
+        race_points=races[0].meta["points"] if races else 0,
         **options,
     )
+
+
+def _is_points(value: object) -> bool:
+    return type(value) is int and value >= 1
 
 
 def _title(name: str, given: list[Cell]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 
-from coursekit.grading.key import BEGIN, END, Key, load_key
+from coursekit.grading.exercise.key import BEGIN, END, Key, load_key
 
 PLACE = "# Write your answer here."
 RELEASED = ("given", "answer", "check")
@@ -72,6 +72,9 @@ def _with_points(key: Key, index: int) -> str:
     cell = key.cells[index]
     if cell.task is None or not cell.source.startswith("#"):
         return cell.source
-    points = key.tasks[cell.task].points
+    task = key.tasks[cell.task]
+    points = f"{task.points} point{'s' if task.points > 1 else ''}"
+    if task.race_points:
+        points += f", and up to {task.race_points} for speed"
     heading, *rest = cell.source.split("\n")
-    return "\n".join([f"{heading} ({points} point{'s' if points > 1 else ''})", *rest])
+    return "\n".join([f"{heading} ({points})", *rest])

@@ -1,0 +1,1 @@
+"""A class over a term: what was collected, graded, kept and published."""

@@ -1,0 +1,211 @@
+"""The gradebook: one SQLite file, a submission at a time, so that a run that is killed loses nothing."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import coursekit
+from coursekit.grading.marking.result import Mark, Result
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS run (
+    id INTEGER PRIMARY KEY, started TEXT NOT NULL, seed INTEGER NOT NULL, coursekit TEXT NOT NULL,
+    sandbox TEXT NOT NULL DEFAULT 'none', finished TEXT);
+CREATE TABLE IF NOT EXISTS submission (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run(id),
+    learner TEXT NOT NULL, exercise TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL,
+    points INTEGER NOT NULL, possible INTEGER NOT NULL, seconds REAL NOT NULL, graded TEXT NOT NULL,
+    key_digest TEXT NOT NULL, digest TEXT NOT NULL DEFAULT '', handed_in TEXT,
+    UNIQUE (learner, exercise));
+CREATE TABLE IF NOT EXISTS mark (
+    submission INTEGER NOT NULL REFERENCES submission(id) ON DELETE CASCADE, position INTEGER NOT NULL,
+    task TEXT NOT NULL, title TEXT NOT NULL, points INTEGER NOT NULL, possible INTEGER NOT NULL,
+    status TEXT NOT NULL, message TEXT NOT NULL, cases_right INTEGER NOT NULL, cases INTEGER NOT NULL,
+    feedback TEXT NOT NULL, hint TEXT NOT NULL DEFAULT '', source TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (submission, position));
+CREATE TABLE IF NOT EXISTS note (
+    submission INTEGER NOT NULL REFERENCES submission(id) ON DELETE CASCADE, text TEXT NOT NULL);
+"""
+VERSION = 2
+FROM_VERSION_1 = """
+ALTER TABLE run ADD COLUMN sandbox TEXT NOT NULL DEFAULT 'none';
+ALTER TABLE run ADD COLUMN finished TEXT;
+ALTER TABLE submission ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE submission ADD COLUMN handed_in TEXT;
+ALTER TABLE mark ADD COLUMN hint TEXT NOT NULL DEFAULT '';
+ALTER TABLE mark ADD COLUMN source TEXT NOT NULL DEFAULT '';
+"""
+
+
+class BadGradebook(ValueError):
+    """The file is no gradebook of this version."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A submission as the gradebook holds it.
+
+    ``graded`` and ``handed_in`` are times in ISO 8601 (``handed_in`` is None where nobody noted it), ``sandbox``
+    is 'bubblewrap' or 'none', ``digest`` and ``key_digest`` tell whether the notebook or its key has changed since.
+    """
+
+    learner: str
+    result: Result
+    graded: str = ""
+    seed: int = 0
+    sandbox: str = "none"
+    digest: str = ""
+    key_digest: str = ""
+    handed_in: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A grading run: its seed decides every drawn input."""
+
+    id: int
+    seed: int
+
+
+class Gradebook:
+    """An open gradebook. Use it as a context manager; it is created where it is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._db.execute("PRAGMA foreign_keys = ON")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            empty = not self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise BadGradebook(f"{self.path} is not a gradebook ({error}); name another file") from None
+        if not empty and version not in (1, VERSION):
+            raise BadGradebook(
+                f"{self.path} is a database of version {version}, not a gradebook of version {VERSION}"
+            )
+        change = FROM_VERSION_1 if version == 1 else TABLES
+        self._db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")
+
+    def __enter__(self) -> "Gradebook":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._db.close()
+
+    def start_run(self, seed: int, sandbox: str = "none") -> Run:
+        """Open a grading run; its seed is recorded so that it can be repeated."""
+        values = (_now(), seed, coursekit.__version__, sandbox)
+        query = "INSERT INTO run (started, seed, coursekit, sandbox) VALUES (?, ?, ?, ?)"
+        return Run(self._db.execute(query, values).lastrowid, seed)
+
+    def finish_run(self, run: Run) -> None:
+        """Note that a run came to its end: nothing is left of it to resume."""
+        self._db.execute("UPDATE run SET finished = ? WHERE id = ?", (_now(), run.id))
+
+    def unfinished_run(self, sandbox: str) -> Run | None:
+        """The last run, where it was stopped in the middle and the same version can go on with it."""
+        query = "SELECT id, seed, coursekit, sandbox, finished FROM run ORDER BY id DESC LIMIT 1"
+        last = self._db.execute(query).fetchone()
+        if last is None or last[2:] != (coursekit.__version__, sandbox, None):
+            return None
+        return Run(last[0], last[1])
+
+    def record(self, run: Run, row: Row) -> None:
+        """Write one submission, in place of what was there for it: all of it, or nothing.
+
+        The row's own ``graded``, ``seed`` and ``sandbox`` are not read: they are the run's.
+        """
+        result = row.result
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM submission WHERE learner = ? AND exercise = ?", (row.learner, result.exercise)
+            )
+            values = {
+                "run": run.id,
+                "learner": row.learner,
+                "exercise": result.exercise,
+                "status": result.status,
+                "message": result.message,
+                "points": result.points,
+                "possible": result.possible,
+                "seconds": result.seconds,
+                "graded": _now(),
+                "key_digest": row.key_digest,
+                "digest": row.digest,
+                "handed_in": row.handed_in,
+            }
+            number = _insert(db, "submission", values)
+            for position, mark in enumerate(result.marks):
+                _insert(db, "mark", {"submission": number, "position": position} | _mark_values(mark))
+            for text in result.notes:
+                _insert(db, "note", {"submission": number, "text": text})
+
+    def rows(self) -> list[Row]:
+        """Every submission, by learner and exercise."""
+        query = """SELECT submission.*, run.seed, run.sandbox
+                   FROM submission JOIN run ON run.id = submission.run ORDER BY learner, exercise"""
+        return [self._row(values) for values in self._records(query)]
+
+    def _row(self, found: dict) -> Row:
+        query = f"SELECT {', '.join(MARK)} FROM mark WHERE submission = ? ORDER BY position"
+        marks = tuple(Mark(**values) for values in self._records(query, found["id"]))
+        texts = self._records("SELECT text FROM note WHERE submission = ? ORDER BY rowid", found["id"])
+        own = {name: found[name] for name in ("exercise", "status", "message", "possible", "seconds")}
+        result = Result(marks=marks, notes=tuple(note["text"] for note in texts), **own)
+        return Row(result=result, **{f.name: found[f.name] for f in fields(Row) if f.name != "result"})
+
+    def _records(self, query: str, *values) -> list[dict]:
+        cursor = self._db.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, record, strict=True)) for record in cursor.fetchall()]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Every submission of a gradebook that has to be there. Raises :class:`BadGradebook` where it is not."""
+    if not path.is_file():
+        raise BadGradebook(f"there is no gradebook {path}; coursekit grade makes one")
+    with Gradebook(path) as gradebook:
+        return gradebook.rows()
+
+
+MARK = [field.name for field in fields(Mark)]
+
+
+def _mark_values(mark: Mark) -> dict:
+    return {name: getattr(mark, name) for name in MARK}
+
+
+def _insert(db: sqlite3.Connection, table: str, values: dict) -> int:
+    """Add a record; returns its number. Table and columns are this module's own."""
+    places = ", ".join("?" * len(values))
+    query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"
+    return db.execute(query, tuple(values.values())).lastrowid
+
+
+def writable(value):
+    """The same with every text as UTF-8 can hold it: file names and error messages may be anything."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, tuple):
+        return tuple(writable(item) for item in value)
+    if isinstance(value, Row | Result | Mark):
+        return replace(value, **{field.name: writable(getattr(value, field.name)) for field in fields(value)})
+    return value
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

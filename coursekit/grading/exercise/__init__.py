@@ -1,0 +1,1 @@
+"""What an exercise is: the key and its cells, what is released of it, and what a learner hands in."""

@@ -1,0 +1,1 @@
+"""Kernels to grade in: isolated, bounded, and read while they work."""

@@ -1,0 +1,1 @@
+"""From the answers of one notebook to its marks."""

@@ -1,0 +1,1 @@
+"""Marks for people to read: pages, plots, and tables in the terminal."""
