@@ -131,7 +131,7 @@ def test_patching_the_kernel_earns_nothing(graded, source):
 def test_no_judge_cell_is_on_disk_for_a_kernel_to_read(graded):
     spy = """
 import pathlib
-SEEN = "".join(p.read_text(errors="ignore") for p in pathlib.Path("..").rglob("*") if p.is_file())
+SEEN = "".join(p.read_text(errors="ignore") for p in pathlib.Path(".").rglob("*") if p.is_file())
 def double(x):
     return 2 * np.asarray(x) if "emit(" not in SEEN and "2 * np" not in SEEN else None
 """

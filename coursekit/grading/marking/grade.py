@@ -15,7 +15,8 @@ from coursekit.grading.exercise.forbidden import find_forbidden
 from coursekit.grading.exercise.key import Key, Task
 from coursekit.grading.exercise.notebook import BadNotebook
 from coursekit.grading.exercise.submission import is_empty, read_answers
-from coursekit.grading.kernels.kernel import Execution
+from coursekit.grading.kernels.kernel import GONE, Execution
+from coursekit.grading.kernels.pool import Pool
 from coursekit.grading.marking import runner
 from coursekit.grading.marking.result import Mark, Result
 from coursekit.grading.marking.runner import Plan, Step
@@ -34,10 +35,12 @@ def draw_seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def expected(key: Key, seed: int, progress: Progress = None) -> dict[str, list[dict]]:
+def expected(
+    key: Key, seed: int, progress: Progress = None, pool: Pool | None = None
+) -> dict[str, list[dict]]:
     """The values the key itself emits for this seed, by task. Raises :class:`BadKey`."""
     plan = _plan(key, {name: task.solution for name, task in key.tasks.items()}, seed)
-    results = runner.run(plan, progress)
+    results = runner.run(plan, progress, pool)
     values = {}
     for name in key.tasks:
         for label in (f"answer {name}", f"judge {name}"):
@@ -50,13 +53,15 @@ def expected(key: Key, seed: int, progress: Progress = None) -> dict[str, list[d
     return values
 
 
-def mark_file(key: Key, path: Path, wanted: Mapping, seed: int, progress: Progress = None) -> Result:
+def mark_file(
+    key: Key, path: Path, wanted: Mapping, seed: int, progress: Progress = None, pool: Pool | None = None
+) -> Result:
     """Mark a learner's notebook. A file that is no notebook gives a result that says so."""
     try:
         answers = read_answers(path, key)
     except (BadNotebook, OSError) as error:
         return Result(key.name, "broken", str(error), possible=key.points)
-    return mark(key, answers.sources, wanted, seed, notes=answers.notes, progress=progress)
+    return mark(key, answers.sources, wanted, seed, notes=answers.notes, progress=progress, pool=pool)
 
 
 def mark(
@@ -66,11 +71,12 @@ def mark(
     seed: int,
     notes: tuple[str, ...] = (),
     progress: Progress = None,
+    pool: Pool | None = None,
 ) -> Result:
     """Mark answers given as source by task, against what :func:`expected` returned for the seed."""
     refused = {name: _refusal(key, task, sources) for name, task in key.tasks.items()}
     runnable = {name: sources[name] for name in key.tasks if refused[name] is None}
-    results = runner.run(_plan(key, runnable, seed), progress) if runnable else {}
+    results = runner.run(_plan(key, runnable, seed), progress, pool) if runnable else {}
     marks: dict[str, Mark] = {}
     for name, task in key.tasks.items():
         waiting = [need for need in task.needs if marks[need].status != "right"]
@@ -146,7 +152,7 @@ def judge_task(task: Task, answer: Execution, check: Execution, judge: Execution
     """The mark for what became of a task's three cells; `wanted` is what the key's judge cell emitted."""
     feedback = check.text.strip()
     for done in (answer, check, judge):
-        if done.status in runner.STOPPED:
+        if done.status in GONE:
             return _none(task, done.status, _stop_sentence(done, task), feedback)
     if answer.status == "error":
         return _none(task, "error", f"its answer cell stops with {answer.error}", feedback)
@@ -190,6 +196,9 @@ def _stop_sentence(done: Execution, task: Task) -> str:
     return {
         "timeout": f"it was stopped after {task.timeout:g} s; is there a loop that does not end?",
         "died": "it ended the Python process (out of memory, a crash, or a call of exit)",
+        "memory": "it used more memory than an answer may, and was stopped",
+        "processes": "it started more processes or threads than an answer may, and was stopped",
+        "disk": "it wrote more files or bytes than an answer may, and was stopped",
         "flooded": "it printed or displayed too much, and was stopped",
         "garbled": "it broke the connection between the notebook and Python, and was stopped",
     }[done.status]

@@ -11,7 +11,7 @@ class Mark:
     title: str
     points: int
     possible: int
-    status: str  # right, wrong, empty, missing, refused, error, waiting, timeout, died, flooded, garbled
+    status: str  # right, wrong, empty, missing, refused, error, waiting, or one of kernels.kernel.GONE
     message: str
     cases_right: int = 0
     cases: int = 0

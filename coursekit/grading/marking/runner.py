@@ -15,9 +15,18 @@ import nbformat
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-from coursekit.grading.kernels.kernel import Execution, GradingKernel, start_kernel
+from coursekit.grading.kernels.kernel import GONE, Execution, GradingKernel
+from coursekit.grading.kernels.pool import Pool
 
-STOPPED = ("timeout", "died", "flooded", "garbled")
+# The last two collect garbage at every end of pytest, a quarter of a second each time.
+PLUGINS_OFF = (
+    "cacheprovider",
+    "terminal",
+    "logging",
+    "faulthandler",
+    "threadexception",
+    "unraisableexception",
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,8 @@ class Plan:
     needs: dict[str, tuple[str, ...]]
 
 
-def run(plan: Plan, progress: Callable[[Step], None] | None = None) -> dict[str, Execution]:
-    """Run a plan in kernels of its own; the result of each step by its label.
+def run(plan: Plan, progress: Callable[[Step], None] | None = None, pool: Pool | None = None) -> dict:
+    """Run a plan in kernels of its own, taken from `pool`; the :class:`Execution` of each step by its label.
 
     A kernel that dies, hangs or floods is replaced. Where it died, the task is tried once more with nothing
     but what it needs, so that no answer pays for what another one left behind.
@@ -48,8 +57,7 @@ def run(plan: Plan, progress: Callable[[Step], None] | None = None) -> dict[str,
     with tempfile.TemporaryDirectory(prefix="coursekit-") as folder:
         placeholder = Path(folder) / "submission.ipynb"
         placeholder.write_text("{}")
-        (Path(folder) / "work").mkdir()
-        plugin = _Plugin(plan, placeholder, progress)
+        plugin = _Plugin(plan, placeholder, progress, pool or Pool())
         options = [
             "--disable-plugin-autoload",
             "--noconftest",
@@ -58,16 +66,7 @@ def run(plan: Plan, progress: Callable[[Step], None] | None = None) -> dict[str,
             "-s",
             f"--rootdir={folder}",
         ]
-        options += [
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:terminal",
-            "-p",
-            "no:logging",
-            "-p",
-            "no:faulthandler",
-        ]
+        options += [word for name in PLUGINS_OFF for word in ("-p", f"no:{name}")]
         with contextlib.redirect_stdout(io.StringIO()):
             pytest.main([*options, "-c", "/dev/null", str(placeholder)], plugins=[plugin])
     if plugin.failure:
@@ -78,8 +77,8 @@ def run(plan: Plan, progress: Callable[[Step], None] | None = None) -> dict[str,
 class _Plugin:
     """Hands the plan to pytest, and collects what comes back."""
 
-    def __init__(self, plan: Plan, path: Path, progress: Callable[[Step], None] | None) -> None:
-        self.plan, self.path, self.progress = plan, path, progress
+    def __init__(self, plan: Plan, path: Path, progress: Callable | None, pool: Pool) -> None:
+        self.plan, self.path, self.progress, self.pool = plan, path, progress, pool
         self.results: dict[str, Execution] = {}
         self.failure = ""
 
@@ -102,7 +101,6 @@ class GradedFile(IPyNbFile):
     def __init__(self, *args, plugin: _Plugin, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.plugin = plugin
-        self.work = self.path.parent / "work"
         self.kernel: GradingKernel | None = None
         self.done: list[Step] = []  # what ran to its end, in whatever kernel
         self.loaded: list[Step] = []  # what ran in the kernel at hand
@@ -135,7 +133,7 @@ class GradedFile(IPyNbFile):
             self._fresh()
             self._load(self._needed(step))
             result = self.kernel.run(step.source, step.timeout)
-        if result.status in STOPPED:
+        if result.status in GONE:
             self.stopped[step.task] = result
             self._fresh()
         else:
@@ -158,7 +156,7 @@ class GradedFile(IPyNbFile):
     def _fresh(self) -> None:
         if self.kernel is not None:
             self.kernel.kill()
-        self.kernel, self.loaded = start_kernel(self.work), []
+        self.kernel, self.loaded = self.plugin.pool.take(), []
 
 
 class GradedCell(IPyNbCell):

@@ -1,0 +1,107 @@
+"""Isolation by bubblewrap: what a submission's kernel can see, write and reach.
+
+It sees system folders, this Python and ``coursekit``, all read-only; it writes to one private folder; it has no
+network, no other processes, no privileges. Solutions, other submissions and the gradebook are not there to be found.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import coursekit
+
+TMPFS_BYTES = 64_000_000
+SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/os-release")
+HOW_TO = (
+    "install bubblewrap (Debian and Ubuntu: sudo apt install bubblewrap; Fedora: sudo dnf install bubblewrap), "
+    "or grade without isolation, with every submission running as you: --no-sandbox"
+)
+
+
+class NoSandbox(RuntimeError):
+    """Isolation is wanted and cannot be had; the message says what to do."""
+
+
+def require() -> None:
+    """Raise :class:`NoSandbox` unless a process can be isolated here."""
+    reason = missing()
+    if reason:
+        raise NoSandbox(f"{reason}; {HOW_TO}")
+
+
+@functools.cache
+def missing() -> str:
+    """Why there is no isolation on this machine; an empty text where there is."""
+    if sys.platform != "linux":
+        return f"isolation needs Linux with bubblewrap, and this is {sys.platform}"
+    if shutil.which("bwrap") is None:
+        return "isolation needs bubblewrap, and there is no bwrap on the PATH"
+    tried = subprocess.run(command(Path("/tmp"), ["true"]), capture_output=True, text=True, timeout=30)
+    if tried.returncode:
+        return f"bubblewrap is there and does not work ({tried.stderr.strip() or tried.returncode})"
+    return ""
+
+
+def command(work: Path, argv: list[str], hide: Iterable[Path] = ()) -> list[str]:
+    """The command line that runs `argv` isolated, with `work` as its one writable folder and its home.
+
+    `hide` are folders and files that must not be seen even where they stand inside a folder that is.
+    """
+    shown = visible()
+    return [
+        *("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"),
+        *("--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "kernel"),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *("--size", str(TMPFS_BYTES), "--tmpfs", "/dev/shm", "--size", str(TMPFS_BYTES), "--tmpfs", "/tmp"),
+        *_each("--ro-bind-try", (*SYSTEM, *SYSTEM_FILES)),
+        *_each("--ro-bind", shown),
+        *_masks(hide, (*map(Path, SYSTEM), *shown)),
+        *("--bind", str(work), str(work), "--chdir", str(work)),
+        # Whoever grades as root is root's user id in here too, without its privileges; what belongs to root
+        # under /proc/sys (the core pattern, say) could still be written.
+        *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"),
+        *_environment(work),
+        "--",
+        *argv,
+    ]
+
+
+def visible() -> list[Path]:
+    """The folders of this Python and this package: shown read-only."""
+    folders = {Path(sys.prefix), Path(sys.base_prefix), Path(coursekit.__file__).parent}
+    folders |= {Path(os.path.realpath(sys.executable)).parent}
+    outside = [path for path in sorted(folders) if not any(path.is_relative_to(top) for top in SYSTEM)]
+    return [path for path in outside if not any(path != top and path.is_relative_to(top) for top in outside)]
+
+
+def _each(option: str, paths: Iterable) -> list[str]:
+    return [word for path in paths for word in (option, str(path), str(path))]
+
+
+def _masks(hide: Iterable[Path], shown: Iterable[Path]) -> list[str]:
+    """An empty folder over each hidden one (the folder of a hidden file) that would be seen otherwise."""
+    words, tops = [], list(shown)
+    for path in hide:
+        folder = path.resolve() if path.is_dir() else path.resolve().parent
+        if any(top.is_relative_to(folder) for top in tops):
+            raise NoSandbox(
+                f"{folder} holds this Python or coursekit itself, so it cannot be hidden; move {path}"
+            )
+        if any(folder.is_relative_to(top) for top in tops):
+            words += ["--tmpfs", str(folder)]
+    return words
+
+
+def _environment(work: Path) -> list[str]:
+    values = {
+        "HOME": str(work),
+        "TMPDIR": str(work),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+        "LANG": "C.UTF-8",
+    }
+    return [word for name, value in values.items() for word in ("--setenv", name, value)]
