@@ -1,7 +1,10 @@
 """``coursekit grade``: a class into a gradebook."""
 
 import argparse
+import sys
 from pathlib import Path
+
+WARNING = "Warning: --no-sandbox: every submission runs as you, and can read and change what you can."
 
 
 def add(commands, solutions) -> None:
@@ -14,17 +17,26 @@ def add(commands, solutions) -> None:
         "--exercise", action="append", default=[], help="grade this one only (may be repeated)"
     )
     command.add_argument("--seed", type=int, help="repeat a run with the seed it reported")
+    command.add_argument("--workers", type=int, help="submissions at once (default: one for each core)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="grade on the machines of a Dask scheduler")
+    command.add_argument("--regrade", action="store_true", help="grade what has not changed, too")
+    command.add_argument(
+        "--no-sandbox", action="store_true", help="run submissions as you, unbound; the gradebook says so"
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     from coursekit.grading.commands.places import find_solutions
-    from coursekit.grading.course.classroom import grade_class, read_class
+    from coursekit.grading.course.classroom import Options, grade_class, read_class
     from coursekit.grading.course.gradebook import Gradebook
     from coursekit.grading.report import tables
 
     group = read_class(args.folder, find_solutions(args.solutions, args.folder), args.exercise)
+    options = Options(args.seed, args.workers, args.scheduler, not args.no_sandbox, args.regrade)
+    if args.no_sandbox:
+        print(WARNING, file=sys.stderr)
     with Gradebook(args.gradebook) as gradebook:
-        rows = tables.follow(len(group), lambda told: grade_class(group, gradebook, args.seed, told))
+        rows = tables.follow(len(group), lambda told: grade_class(group, gradebook, options, told))
     tables.print_class(rows, group.strays, args.gradebook)
     return 0

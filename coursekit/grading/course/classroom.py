@@ -1,16 +1,26 @@
 """Grading a class: ``FOLDER/<learner>/<notebook>.ipynb`` in, one row a learner and exercise out."""
 
 import contextlib
+import hashlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+read_handed_in = lambda folder: {}
 from coursekit.grading.course.gradebook import Gradebook, Row, writable
+from coursekit.grading.course.workers import Cluster, Job, Local
 from coursekit.grading.exercise.key import Key, load_key
-from coursekit.grading.exercise.notebook import exercise_of
-from coursekit.grading.exercise.submission import find
-from coursekit.grading.marking.grade import draw_seed, expected, mark_file
+from coursekit.grading.exercise.notebook import BadNotebook, exercise_of
+from coursekit.grading.exercise.submission import find, read_answers
+from coursekit.grading.kernels import sandbox
+from coursekit.grading.kernels.kernel import Isolation, sweep
+from coursekit.grading.marking.grade import draw_seed, expected, mark
 from coursekit.grading.marking.result import Result
+
+NOISE = (".DS_Store", ".ipynb_checkpoints", "handed_in.csv", "course.toml")
 
 
 class BadClass(ValueError):
@@ -21,12 +31,39 @@ class BadClass(ValueError):
 class Class:
     """What stands in a folder: who has something to grade, by which keys, and what belongs to nobody."""
 
+    folder: Path
+    solutions: Path
     learners: tuple[Path, ...]
     keys: tuple[Key, ...]
     strays: tuple[Path, ...]
 
     def __len__(self) -> int:
         return len(self.learners) * len(self.keys)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a class is graded. ``workers`` (default: the cores) and ``scheduler`` (a Dask address) exclude each other;
+    ``regrade`` marks what has not changed, too."""
+
+    seed: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    sandboxed: bool = True
+    regrade: bool = False
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a learner handed in for an exercise: its answers, or the result where there is nothing to run."""
+
+    learner: str
+    key: Key
+    digest: str
+    handed_in: str | None
+    answers: dict[str, str] | None = None
+    notes: tuple[str, ...] = ()
+    result: Result | None = None
 
 
 def read_class(folder: Path, solutions: Path, exercises: Iterable[str] = ()) -> Class:
@@ -36,7 +73,7 @@ def read_class(folder: Path, solutions: Path, exercises: Iterable[str] = ()) -> 
     """
     if not folder.is_dir():
         raise BadClass(f"{folder} is not a folder; wanted: FOLDER/<learner>/<notebook>.ipynb")
-    entries = sorted(p for p in folder.iterdir() if p.name not in (".DS_Store", ".ipynb_checkpoints"))
+    entries = sorted(p for p in folder.iterdir() if p.name not in NOISE)
     learners = tuple(p for p in entries if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
     if not learners:
         raise BadClass(f"{folder} holds no learner's folder; wanted: {folder}/<learner>/<notebook>.ipynb")
@@ -50,42 +87,140 @@ def read_class(folder: Path, solutions: Path, exercises: Iterable[str] = ()) -> 
     if not names:
         raise BadClass(f"nobody in {folder} handed in one of: {', '.join(known)}; name it with --exercise")
     keys = tuple(load_key(known[name]) for name in names)
-    return Class(learners, keys, tuple(p for p in entries if p not in learners))
+    return Class(folder, solutions, learners, keys, tuple(p for p in entries if p not in learners))
 
 
 def grade_class(
-    group: Class, gradebook: Gradebook, seed: int | None = None, progress: Callable[[str], None] | None = None
-) -> Iterator[tuple[str, Result]]:
-    """Grade a class into a gradebook, a submission at a time, yielding each as it is written.
+    group: Class,
+    gradebook: Gradebook,
+    options: Options | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Row]:
+    """Grade a class into a gradebook, a submission at a time, yielding each row when it stands.
 
-    A submission that breaks the grader itself becomes a row that says so; the run goes on.
+    What was graded before and has not changed is yielded as it is; a run that was stopped goes on with its seed.
+    A submission that breaks the grader itself becomes a row that says so. Raises
+    :class:`~coursekit.grading.kernels.sandbox.NoSandbox` where isolation is asked for and cannot be had, and
+    :class:`BadClass` where another run is writing to the gradebook.
     """
-    seed = draw_seed() if seed is None else seed
-    run = gradebook.start_run(seed)
-    for key in group.keys:
-        if progress:
-            progress(f"{key.name}: running the key")
-        wanted = expected(key, seed)
-        for folder in group.learners:
-            if progress:
-                progress(f"{key.name}: {writable(folder.name)}")
-            result = _grade_one(key, folder, wanted, seed)
-            row = writable(Row(folder.name, result, key_digest=key.digest))
-            gradebook.record(run, row)
-            yield row.learner, row.result
+    options, told = options or Options(), progress or (lambda text: None)
+    isolation = Isolation(options.sandboxed, (group.folder, group.solutions, gradebook.path))
+    if options.sandboxed and not options.scheduler:
+        sandbox.require()
+    with _alone(gradebook.path), _workers(options, isolation) as workers:
+        sweep()
+        yield from _Grading(gradebook, isolation, workers, options, told).grade(group)
 
 
-def _grade_one(key: Key, folder: Path, wanted: dict, seed: int) -> Result:
+class _Grading:
+    """One run over a class."""
+
+    def __init__(self, gradebook, isolation, workers, options, told) -> None:
+        self.gradebook, self.isolation, self.workers, self.told = gradebook, isolation, workers, told
+        self.regrade = options.regrade
+        self.run = gradebook.unfinished_run(isolation.name, options.seed)
+        if self.run is None:
+            seed = draw_seed() if options.seed is None else options.seed
+            self.run = gradebook.start_run(seed, isolation.name)
+
+    def grade(self, group: Class) -> Iterator[Row]:
+        kept = {(row.learner, row.result.exercise): row for row in self.gradebook.rows()}
+        times = read_handed_in(group.folder)
+        for key in group.keys:
+            self.told(f"{key.name}: reading")
+            submissions = [_read(folder, key, times) for folder in group.learners]
+            todo = []
+            for submission in submissions:
+                row = kept.get((submission.learner, key.name))
+                if row is not None and self._stands(row, submission):
+                    yield row
+                elif submission.result is not None:
+                    yield self._record(submission, submission.result)
+                else:
+                    todo.append(submission)
+            if todo:
+                yield from self._mark(key, todo)
+        self.gradebook.finish_run(self.run)
+
+    def _stands(self, row: Row, submission: Submission) -> bool:
+        """Whether a row needs no grading anew: nothing changed since, or this very run wrote it."""
+        same = (row.digest, row.key_digest) == (submission.digest, submission.key.digest)
+        same = same and row.handed_in == submission.handed_in and row.result.status != "failed"
+        as_safe = row.sandbox == self.isolation.name or not self.isolation.sandboxed
+        return same and as_safe and (row.run == self.run.id or not self.regrade)
+
+    def _mark(self, key: Key, todo: list[Submission]) -> Iterator[Row]:
+        self.told(f"{key.name}: running the key")
+        ((_, wanted, error),) = self.workers.run([self._job(key.name, expected, key, self.run.seed)])
+        if error:
+            raise error
+        self.told(key.name)
+        by_learner = {submission.learner: submission for submission in todo}
+        jobs = (self._job(s.learner, mark, key, s.answers, wanted, self.run.seed, s.notes) for s in todo)
+        for job, result, error in self.workers.run(jobs):
+            if error:
+                message = f"grading it failed: {error!r}; tell the maintainers"
+                result = Result(key.name, "failed", message, possible=key.points)
+            yield self._record(by_learner[job.name], result)
+
+    def _job(self, name: str, function: Callable, *arguments) -> Job:
+        return Job(name, function, arguments, self.isolation)
+
+    def _record(self, submission: Submission, result: Result) -> Row:
+        row = Row(
+            learner=submission.learner,
+            result=result,
+            digest=submission.digest,
+            key_digest=submission.key.digest,
+            handed_in=submission.handed_in,
+        )
+        return self.gradebook.record(self.run, writable(row))
+
+
+def _read(folder: Path, key: Key, times: dict) -> Submission:
+    """What a learner's folder holds for an exercise; whatever is wrong with it becomes a result."""
+    learner = writable(folder.name)
+    path, notes, answers, result = None, (), None, None
     try:
         found = find(folder, key)
-        if found.path is None:
-            return Result(key.name, found.status, found.message, possible=key.points)
-        result = mark_file(key, found.path, wanted, seed)
+        path, notes = found.path, (found.message,) if found.path and found.message else ()
+        if path is None:
+            result = Result(key.name, found.status, found.message, possible=key.points)
+        else:
+            read = read_answers(path, key)
+            answers, notes = read.sources, (*notes, *read.notes)
+    except (BadNotebook, OSError) as error:
+        result = Result(key.name, "broken", str(error), possible=key.points)
     except Exception as error:
-        return Result(
-            key.name, "failed", f"grading it failed: {error!r}; tell the maintainers", possible=key.points
-        )
-    return replace(result, notes=(found.message, *result.notes)) if found.message else result
+        message = f"reading it failed: {error!r}; tell the maintainers"
+        result = Result(key.name, "failed", message, possible=key.points)
+    when = times.get((learner, path.name)) if path else None
+    content = answers if result is None else result
+    digest = hashlib.sha256(repr((content, notes)).encode("utf-8", "backslashreplace")).hexdigest()
+    return Submission(learner, key, digest, when and when.isoformat(), answers, notes, result)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One run at a time for a gradebook."""
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / f"coursekit-{name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise BadClass(f"another run is writing to {path}; wait for it, or name another gradebook") from None
+
+
+def _workers(options: Options, isolation: Isolation) -> Local | Cluster:
+    if options.workers is not None and options.workers < 1:
+        raise BadClass(f"--workers is {options.workers}; wanted: 1 or more")
+    if not options.scheduler:
+        return Local(options.workers)
+    if options.workers is not None:
+        raise BadClass("--workers and --scheduler exclude each other: a Dask cluster has its own workers")
+    cluster = Cluster(options.scheduler)
+    cluster.check(isolation)
+    return cluster
 
 
 def _handed_in(learners: Iterable[Path]) -> set[str]:

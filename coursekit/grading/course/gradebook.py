@@ -60,6 +60,7 @@ class Row:
     digest: str = ""
     key_digest: str = ""
     handed_in: str | None = None
+    run: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Run:
 
     id: int
     seed: int
+    sandbox: str = "none"
 
 
 class Gradebook:
@@ -100,25 +102,31 @@ class Gradebook:
         """Open a grading run; its seed is recorded so that it can be repeated."""
         values = (_now(), seed, coursekit.__version__, sandbox)
         query = "INSERT INTO run (started, seed, coursekit, sandbox) VALUES (?, ?, ?, ?)"
-        return Run(self._db.execute(query, values).lastrowid, seed)
+        return Run(self._db.execute(query, values).lastrowid, seed, sandbox)
 
     def finish_run(self, run: Run) -> None:
         """Note that a run came to its end: nothing is left of it to resume."""
         self._db.execute("UPDATE run SET finished = ? WHERE id = ?", (_now(), run.id))
 
-    def unfinished_run(self, sandbox: str) -> Run | None:
-        """The last run, where it was stopped in the middle and the same version can go on with it."""
+    def unfinished_run(self, sandbox: str, seed: int | None = None) -> Run | None:
+        """The last run, where it was stopped in the middle and the same version can go on with it.
+
+        With a `seed`, only where it had this one.
+        """
         query = "SELECT id, seed, coursekit, sandbox, finished FROM run ORDER BY id DESC LIMIT 1"
         last = self._db.execute(query).fetchone()
         if last is None or last[2:] != (coursekit.__version__, sandbox, None):
             return None
-        return Run(last[0], last[1])
+        if seed not in (None, last[1]):
+            return None
+        return Run(last[0], last[1], sandbox)
 
-    def record(self, run: Run, row: Row) -> None:
+    def record(self, run: Run, row: Row) -> Row:
         """Write one submission, in place of what was there for it: all of it, or nothing.
 
-        The row's own ``graded``, ``seed`` and ``sandbox`` are not read: they are the run's.
+        Returns the row as it was written: ``graded``, ``run``, ``seed`` and ``sandbox`` are not the caller's.
         """
+        row = replace(row, graded=_now(), run=run.id, seed=run.seed, sandbox=run.sandbox)
         result = row.result
         with self._transaction() as db:
             db.execute(
@@ -133,7 +141,7 @@ class Gradebook:
                 "points": result.points,
                 "possible": result.possible,
                 "seconds": result.seconds,
-                "graded": _now(),
+                "graded": row.graded,
                 "key_digest": row.key_digest,
                 "digest": row.digest,
                 "handed_in": row.handed_in,
@@ -143,6 +151,7 @@ class Gradebook:
                 _insert(db, "mark", {"submission": number, "position": position} | _mark_values(mark))
             for text in result.notes:
                 _insert(db, "note", {"submission": number, "text": text})
+        return row
 
     def rows(self) -> list[Row]:
         """Every submission, by learner and exercise."""

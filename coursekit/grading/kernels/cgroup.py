@@ -29,7 +29,7 @@ class Group:
                 for file, value in values.items():
                     (folder / file).write_text(str(value))
             except OSError:
-                _remove(folder)
+                remove(folder)
             else:
                 self.folders.append(folder)
 
@@ -56,7 +56,7 @@ class Group:
     def remove(self) -> None:
         """Give the group up, once its processes are gone."""
         for folder in self.folders:
-            _remove(folder)
+            remove(folder)
         self.folders = []
 
 
@@ -69,7 +69,13 @@ def _own(controller: str) -> Path:
     return MOUNT / "none"
 
 
-def _remove(folder: Path, patience_s: float = 1.0) -> None:
+def left_behind(prefix: str) -> list[Path]:
+    """The groups that stand where this process makes its own."""
+    return [path for name in ("memory", "pids") for path in _own(name).glob(f"coursekit-{prefix}-*-*")]
+
+
+def remove(folder: Path, patience_s: float = 1.0) -> None:
+    """Remove a group's folder, as soon as its last process is gone."""
     until = time.monotonic() + patience_s
     while folder.is_dir():
         with contextlib.suppress(OSError):

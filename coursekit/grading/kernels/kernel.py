@@ -12,15 +12,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shutil import rmtree
 
+import psutil
 import zmq
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
 from coursekit.grading.judge import MIME
-from coursekit.grading.kernels import sandbox, watchdog
+from coursekit.grading.kernels import cgroup, sandbox, watchdog
 from coursekit.grading.kernels.cgroup import Group
 from coursekit.grading.kernels.limits import Limits
 
+PREFIX = "ck"  # of a kernel's folder
 POLL_S = 0.05
 WATCH_S = 0.2
 START_S = 60.0
@@ -63,7 +65,7 @@ class GradingKernel:
     def __init__(self, isolation: Isolation) -> None:
         self.isolation = isolation
         # The owner's number tells sweep() whose folder it is; the path of a socket has to be short.
-        self.folder = Path(tempfile.mkdtemp(prefix=f"ck-{os.getpid()}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-"))
         transport = "tcp" if sys.platform == "win32" else "ipc"
         ip = "127.0.0.1" if transport == "tcp" else str(self.folder / "s")
         file, info = write_connection_file(str(self.folder / "connection.json"), ip=ip, transport=transport)
@@ -235,8 +237,8 @@ class _Reader:
 
 
 def sweep() -> None:
-    """Remove the folders that kernels of a killed grader left behind."""
-    for folder in Path(tempfile.gettempdir()).glob("ck-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not os.path.exists(f"/proc/{owner}") and os.path.isdir("/proc/self"):
-            rmtree(folder, ignore_errors=True)
+    """Remove what kernels of a killed grader left behind: folders and control groups."""
+    for folder in (*Path(tempfile.gettempdir()).glob(f"{PREFIX}-*-*"), *cgroup.left_behind(PREFIX)):
+        owner = folder.name.removeprefix("coursekit-").split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            cgroup.remove(folder) if cgroup.MOUNT in folder.parents else rmtree(folder, ignore_errors=True)

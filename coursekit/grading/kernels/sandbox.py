@@ -84,16 +84,11 @@ def _each(option: str, paths: Iterable) -> list[str]:
 
 
 def _masks(hide: Iterable[Path], shown: Iterable[Path]) -> list[str]:
-    """An empty folder over each hidden one (the folder of a hidden file) that would be seen otherwise."""
+    """Something empty over each hidden folder or file that would be seen otherwise."""
     words, tops = [], list(shown)
-    for path in hide:
-        folder = path.resolve() if path.is_dir() else path.resolve().parent
-        if any(top.is_relative_to(folder) for top in tops):
-            raise NoSandbox(
-                f"{folder} holds this Python or coursekit itself, so it cannot be hidden; move {path}"
-            )
-        if any(folder.is_relative_to(top) for top in tops):
-            words += ["--tmpfs", str(folder)]
+    for path in (path.resolve() for path in hide):
+        if any(path.is_relative_to(top) for top in tops):
+            words += ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind-try", "/dev/null", str(path)]
     return words
 
 

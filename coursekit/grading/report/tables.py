@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from coursekit.grading.course.gradebook import writable
+from coursekit.grading.course.gradebook import Row, writable
 from coursekit.grading.marking.result import Result
 
 
@@ -21,9 +21,7 @@ def steps(title: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(f"{title}: {text}")
 
 
-def follow(
-    total: int, start: Callable[[Callable[[str], None]], Iterable[tuple[str, Result]]]
-) -> list[tuple[str, Result]]:
+def follow(total: int, start: Callable[[Callable[[str], None]], Iterable[Row]]) -> list[Row]:
     """Run a class grading with a progress bar and the time left; returns its rows."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     rows = []
@@ -58,7 +56,7 @@ def print_result(result: Result, seed: int) -> None:
         console.print(f"The same inputs again: --seed {seed}")
 
 
-def print_class(rows: list[tuple[str, Result]], strays: Iterable[Path], gradebook: Path) -> None:
+def print_class(rows: list[Row], strays: Iterable[Path], gradebook: Path) -> None:
     """A line for each submission."""
     console = Console()
     table = Table(title=f"{len(rows)} rows in {gradebook.name}", title_justify="left")
@@ -66,10 +64,11 @@ def print_class(rows: list[tuple[str, Result]], strays: Iterable[Path], gradeboo
         table.add_column(column, overflow="fold")
     table.add_column("Points", justify="right", no_wrap=True)
     table.add_column("Remark", overflow="fold")
-    for learner, result in rows:
+    for row in sorted(rows, key=lambda row: (row.learner, row.result.exercise)):
+        result = row.result
         remark = result.message or "; ".join(result.notes)
         points = f"{result.points} of {result.possible}"
-        table.add_row(Text(learner), result.exercise, result.status, points, Text(remark))
+        table.add_row(Text(row.learner), result.exercise, result.status, points, Text(remark))
     console.print(table)
     for path in strays:
         console.print(Text(f"Passed over, as it is no learner's folder: {writable(path.name)}"))
