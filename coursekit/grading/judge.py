@@ -7,16 +7,22 @@ are values for inputs the learner could not know, and :mod:`coursekit.grading.co
 import base64
 import builtins
 import copy
+import hashlib
+import json
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 
+from coursekit.grading.watch import JUDGE, watching
+
 MIME = "application/vnd.coursekit.value+json"
 MAX_ITEMS = 100_000
+MAX_RACE_ITEMS = 500_000
 DTYPES = {"bool", "float16", "float32", "float64", "complex64", "complex128"}
 DTYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 SEED = 0  # a grading run draws one and sets it; 0 serves who runs the solutions by hand
+FORBID: tuple[str, ...] = ()  # what the task at hand forbids; the grader sets it
 
 
 def judge(task: str) -> tuple[Callable, np.random.Generator]:
@@ -27,11 +33,13 @@ def judge(task: str) -> tuple[Callable, np.random.Generator]:
     """
 
     def emit(case: str, function, *args, **kwargs) -> None:
-        try:
-            data = encode(function(*copy.deepcopy(args), **kwargs) if callable(function) else function)
-        except Exception as error:
-            data = raised(error)
-        _display({"case": case, "value": data})
+        with watching(FORBID) as used:
+            try:
+                value = function(*copy.deepcopy(args), **kwargs) if callable(function) else function
+                data = encode(value)
+            except Exception as error:
+                data = raised(error)
+        _display({"case": case, "value": data} | ({"used": sorted(used)} if used else {}))
 
     return emit, np.random.default_rng([SEED, zlib.crc32(task.encode())])
 
@@ -45,7 +53,7 @@ def run_apart(source: str, names: dict) -> None:
     own = {
         name: value for name, value in names.items() if name == "__builtins__" or not hasattr(builtins, name)
     }
-    exec(compile(source, "<cell>", "exec"), own)
+    exec(compile(source, JUDGE, "exec"), own)
 
 
 def raised(error: Exception) -> dict:
@@ -54,8 +62,43 @@ def raised(error: Exception) -> dict:
     return {"kind": "raised", "type": types[0], "types": types, "text": str(error)[:500]}
 
 
-def encode(value: object, depth: int = 0) -> dict:
-    """A value as JSON. Raises ValueError for what is too large or too deep to compare."""
+class _Race:
+    """What a race cell set up, and the last value of it."""
+
+    function: Callable = staticmethod(lambda: None)
+    draw: Callable = staticmethod(lambda rng: ())
+    last: dict = {"kind": "none"}  # noqa: RUF012  (replaced, never changed)
+
+
+def race(function: Callable, draw: Callable[[np.random.Generator], tuple | list]) -> None:
+    """For a race cell: time ``function(*draw(rng))``, with an ``rng`` that differs in every lap."""
+    _Race.function, _Race.draw = function, draw
+
+
+def lap(seed: int) -> None:
+    """One lap, timed from outside: draw inputs, call, and commit to the value by its digest."""
+    _Race.last = encode(_Race.function(*_Race.draw(np.random.default_rng(seed))), most=MAX_RACE_ITEMS)
+    _display({"case": "lap", "value": {"kind": "text", "value": digest(_Race.last)}})
+
+
+def idle_lap(seed: int) -> None:
+    """What a lap takes beside the call itself: the same inputs drawn, a value of the same size committed to."""
+    _Race.draw(np.random.default_rng(seed))
+    _display({"case": "lap", "value": {"kind": "text", "value": digest(_Race.last)}})
+
+
+def reveal() -> None:
+    """The value of the last lap, after its time was taken; its digest is known by then."""
+    _display({"case": "value", "value": _Race.last})
+
+
+def digest(encoded: dict) -> str:
+    """SHA-256 of an encoded value."""
+    return hashlib.sha256(json.dumps(encoded, sort_keys=True).encode()).hexdigest()
+
+
+def encode(value: object, depth: int = 0, most: int = MAX_ITEMS) -> dict:
+    """A value as JSON. Raises ValueError for what is too deep to compare, or has more than `most` items."""
     if depth > 8:
         raise ValueError("the returned value is nested more than 8 deep")
     if value is None:
@@ -63,31 +106,33 @@ def encode(value: object, depth: int = 0) -> dict:
     if isinstance(value, bool | np.bool_):
         return {"kind": "bool", "value": bool(value)}
     if isinstance(value, str):
-        return {"kind": "text", "value": value[:MAX_ITEMS]}
+        return {"kind": "text", "value": value[:most]}
     if isinstance(value, int | float | complex | np.number):
-        return _encode_array(np.asarray(value))
+        return _encode_array(np.asarray(value), most)
     if isinstance(value, list | tuple):
-        if len(value) > MAX_ITEMS:
+        if len(value) > most:
             raise ValueError(f"the returned {type(value).__name__} has {len(value)} items")
-        return {"kind": "list", "items": [encode(item, depth + 1) for item in value]}
+        return {"kind": "list", "items": [encode(item, depth + 1, most) for item in value]}
     if isinstance(value, dict):
-        items = [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in list(value.items())[:MAX_ITEMS]]
+        items = [
+            [encode(k, depth + 1, most), encode(v, depth + 1, most)] for k, v in list(value.items())[:most]
+        ]
         return {"kind": "dict", "items": items}
     if isinstance(value, set | frozenset):
-        return {"kind": "set", "items": [encode(item, depth + 1) for item in sorted(value)]}
+        return {"kind": "set", "items": [encode(item, depth + 1, most) for item in sorted(value)]}
     if hasattr(value, "__array__"):
-        return _encode_array(np.asarray(value.detach() if hasattr(value, "detach") else value))
+        return _encode_array(np.asarray(value.detach() if hasattr(value, "detach") else value), most)
     return {"kind": "other", "type": type(value).__name__}
 
 
-def _encode_array(array: np.ndarray) -> dict:
+def _encode_array(array: np.ndarray, most: int) -> dict:
     if array.dtype.kind not in "biufc":  # Python's large integers come here as objects
         if array.ndim == 0 and isinstance(array.item(), int):
-            return {"kind": "integer", "value": hex(array.item())[:MAX_ITEMS]}
+            return {"kind": "integer", "value": hex(array.item())[:most]}
         return {"kind": "other", "type": f"array of {array.dtype}"}
     if array.dtype.name not in DTYPES:  # a long double, say
         array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-    if array.size > MAX_ITEMS:
+    if array.size > most:
         raise ValueError(f"the returned array has {array.size} elements")
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
     data = base64.b64encode(little.tobytes()).decode("ascii")

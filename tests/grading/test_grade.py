@@ -5,7 +5,8 @@ import time
 import pytest
 
 from coursekit.grading.exercise.key import load_key
-from coursekit.grading.marking.grade import BadKey, expected, mark, mark_file
+from coursekit.grading.marking.grade import BadKey, expected, mark
+from coursekit.grading.marking.notebook import mark_file
 from coursekit.grading.marking.proof import prove
 from tests.grading.conftest import key_cells, write_notebook
 

@@ -4,13 +4,13 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-read_handed_in = lambda folder: {}
 from coursekit.grading.course.gradebook import Gradebook, Row, writable
+from coursekit.grading.course.records import read_handed_in
 from coursekit.grading.course.workers import Cluster, Job, Local
 from coursekit.grading.exercise.key import Key, load_key
 from coursekit.grading.exercise.notebook import BadNotebook, exercise_of
@@ -18,9 +18,13 @@ from coursekit.grading.exercise.submission import find, read_answers
 from coursekit.grading.kernels import sandbox
 from coursekit.grading.kernels.kernel import Isolation, sweep
 from coursekit.grading.marking.grade import draw_seed, expected, mark
+from coursekit.grading.marking.race import add_races, has_to_race
 from coursekit.grading.marking.result import Result
 
 NOISE = (".DS_Store", ".ipynb_checkpoints", "handed_in.csv", "course.toml")
+
+
+RACING = "racing"  # marked, and not yet raced
 
 
 class BadClass(ValueError):
@@ -128,18 +132,25 @@ class _Grading:
         times = read_handed_in(group.folder)
         for key in group.keys:
             self.told(f"{key.name}: reading")
-            submissions = [_read(folder, key, times) for folder in group.learners]
-            todo = []
-            for submission in submissions:
+            to_mark, to_race = [], []
+            for submission in (_read(folder, key, times) for folder in group.learners):
                 row = kept.get((submission.learner, key.name))
                 if row is not None and self._stands(row, submission):
-                    yield row
+                    if row.result.status == RACING:
+                        to_race.append((submission, row.result))
+                    else:
+                        yield row
                 elif submission.result is not None:
                     yield self._record(submission, submission.result)
                 else:
-                    todo.append(submission)
-            if todo:
-                yield from self._mark(key, todo)
+                    to_mark.append(submission)
+            if to_mark:
+                for row, submission in self._mark(key, to_mark):
+                    if row.result.status == RACING:
+                        to_race.append((submission, row.result))
+                    else:
+                        yield row
+            yield from self._race(key, to_race)
         self.gradebook.finish_run(self.run)
 
     def _stands(self, row: Row, submission: Submission) -> bool:
@@ -149,19 +160,32 @@ class _Grading:
         as_safe = row.sandbox == self.isolation.name or not self.isolation.sandboxed
         return same and as_safe and (row.run == self.run.id or not self.regrade)
 
-    def _mark(self, key: Key, todo: list[Submission]) -> Iterator[Row]:
+    def _mark(self, key: Key, todo: list[Submission]) -> Iterator[tuple[Row, Submission]]:
         self.told(f"{key.name}: running the key")
         ((_, wanted, error),) = self.workers.run([self._job(key.name, expected, key, self.run.seed)])
         if error:
             raise error
         self.told(key.name)
         by_learner = {submission.learner: submission for submission in todo}
-        jobs = (self._job(s.learner, mark, key, s.answers, wanted, self.run.seed, s.notes) for s in todo)
+        jobs = [self._job(s.learner, mark, key, s.answers, wanted, self.run.seed, s.notes) for s in todo]
         for job, result, error in self.workers.run(jobs):
+            submission = by_learner[job.name]
             if error:
-                message = f"grading it failed: {error!r}; tell the maintainers"
-                result = Result(key.name, "failed", message, possible=key.points)
-            yield self._record(by_learner[job.name], result)
+                result = _failed(key, error)
+            elif has_to_race(key, result):
+                result = replace(result, status=RACING, message="its speed was not measured yet")
+            else:
+                result = add_races(key, submission.answers, result)  # none is right, so none is run
+            yield self._record(submission, result), submission
+
+    def _race(self, key: Key, todo: list[tuple[Submission, Result]]) -> Iterator[Row]:
+        """The races, one after the other, when nothing else is at work."""
+        by_learner = {submission.learner: submission for submission, _ in todo}
+        graded = [(s, replace(result, status="graded", message="")) for s, result in todo]
+        jobs = [self._job(s.learner, add_races, key, s.answers, result) for s, result in graded]
+        for count, (job, result, error) in enumerate(self.workers.run_alone(jobs), 1):
+            self.told(f"{key.name}: race {count} of {len(jobs)}")
+            yield self._record(by_learner[job.name], _failed(key, error) if error else result)
 
     def _job(self, name: str, function: Callable, *arguments) -> Job:
         return Job(name, function, arguments, self.isolation)
@@ -175,6 +199,11 @@ class _Grading:
             handed_in=submission.handed_in,
         )
         return self.gradebook.record(self.run, writable(row))
+
+
+def _failed(key: Key, error: BaseException) -> Result:
+    message = f"grading it failed: {error!r}; tell the maintainers"
+    return Result(key.name, "failed", message, possible=key.points)
 
 
 def _read(folder: Path, key: Key, times: dict) -> Submission:

@@ -73,6 +73,10 @@ class Local:
                 for _, outcome in self._round([job], 1):
                     yield outcome
 
+    def run_alone(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """The same, one job at a time."""
+        yield from Local(1).run(jobs)
+
     def _round(self, jobs: list[Job], workers: int) -> Iterator[tuple[int, Outcome]]:
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
@@ -150,6 +154,11 @@ class Cluster:
             error = future.exception()
             yield futures.pop(future), None if error else future.result(), error
             future.release()
+
+    def run_alone(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """The same, one job at a time in the whole cluster."""
+        for job in jobs:
+            yield from self.run([job])
 
     def __enter__(self) -> "Cluster":
         return self

@@ -3,12 +3,14 @@
 An entry of ``forbid`` is a dotted name ("numpy.dot", or "numpy.linalg" for all below it), a method of whatever
 object (".sort"), a builtin ("sorted"), or the operator "@". Names are followed through imports and assignments
 (``import numpy as n; d = n.dot``), through ``getattr`` with a literal, and into other answers that this one calls.
-What hides deeper than that is not found here: a source can always be written so that nobody can tell.
+What hides deeper than that is not found here; :mod:`coursekit.grading.watch` looks again while the answer runs.
 """
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterable
+
+from coursekit.grading.watch import OPERATOR, spellings
 
 PARSE = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
@@ -23,6 +25,7 @@ def find_forbidden(
     """
     if not forbid:
         return None
+    forbid = spellings(forbid)
     try:
         trees = [tree for text in (source, *others) if (tree := _parse(text)) is not None]
         return _search(trees, forbid, _parse(context)) if _parse(source) is not None else None
@@ -52,7 +55,7 @@ def _search(trees: list[ast.Module], forbid: tuple[str, ...], context: ast.Modul
                 for entry in forbid:
                     if _is_match(used, entry):
                         where = f"line {node.lineno}" if tree is answer else "an answer that it calls"
-                        shown = "the operator @" if entry == "@" else entry
+                        shown = "the operator @" if entry == "@" or entry in OPERATOR else entry
                         return f"{where} uses {shown}, which this task does not allow"
     return None
 

@@ -8,18 +8,17 @@ import ast
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from coursekit.grading.compare import BadValue, decode, difference
 from coursekit.grading.exercise.forbidden import find_forbidden
 from coursekit.grading.exercise.key import Key, Task
-from coursekit.grading.exercise.notebook import BadNotebook
-from coursekit.grading.exercise.submission import is_empty, read_answers
+from coursekit.grading.exercise.submission import is_empty
 from coursekit.grading.kernels.kernel import GONE, Execution
 from coursekit.grading.kernels.pool import Pool
 from coursekit.grading.marking import runner
 from coursekit.grading.marking.result import Mark, Result
 from coursekit.grading.marking.runner import Plan, Step
+from coursekit.grading.watch import OPERATOR, spellings
 
 CELL_TIMEOUT_S = 60.0
 
@@ -51,17 +50,6 @@ def expected(
         if not values[name]:
             raise BadKey(f"{key.name}: the judge cell of {name!r} emits nothing")
     return values
-
-
-def mark_file(
-    key: Key, path: Path, wanted: Mapping, seed: int, progress: Progress = None, pool: Pool | None = None
-) -> Result:
-    """Mark a learner's notebook. A file that is no notebook gives a result that says so."""
-    try:
-        answers = read_answers(path, key)
-    except (BadNotebook, OSError) as error:
-        return Result(key.name, "broken", str(error), possible=key.points)
-    return mark(key, answers.sources, wanted, seed, notes=answers.notes, progress=progress, pool=pool)
 
 
 def mark(
@@ -101,7 +89,7 @@ def _plan(key: Key, sources: Mapping[str, str], seed: int) -> Plan:
         if cell.role == "answer":
             source = sources[cell.task]
         elif cell.role in ("check", "judge"):
-            source = apart(source, seed)
+            source = apart(source, seed, key.tasks[cell.task].forbid)
         elif cell.role != "given":
             continue
         if cell.role != "given":
@@ -111,11 +99,11 @@ def _plan(key: Key, sources: Mapping[str, str], seed: int) -> Plan:
     return Plan(tuple(steps), {name: task.needs for name, task in key.tasks.items()})
 
 
-def apart(source: str, seed: int) -> str:
-    """A check or judge cell with the run's seed, in a namespace of its own."""
+def apart(source: str, seed: int, forbid: tuple[str, ...] = ()) -> str:
+    """A trusted cell with the run's seed, in a namespace of its own."""
     return (
         "import coursekit.grading.judge as _judge\n"
-        f"_judge.SEED = {seed}\n"
+        f"_judge.SEED, _judge.FORBID = {seed}, {forbid!r}\n"
         f"_judge.run_apart({source!r}, globals())"
     )
 
@@ -153,9 +141,12 @@ def judge_task(task: Task, answer: Execution, check: Execution, judge: Execution
     feedback = check.text.strip()
     for done in (answer, check, judge):
         if done.status in GONE:
-            return _none(task, done.status, _stop_sentence(done, task), feedback)
+            return _none(task, done.status, stop_sentence(done, task), feedback)
     if answer.status == "error":
         return _none(task, "error", f"its answer cell stops with {answer.error}", feedback)
+    used = _used(task, judge.values)
+    if used:
+        return _none(task, "refused", f"it uses {used}, which this task does not allow", feedback)
     right, problem = _compare(task, judge.values, wanted)
     if problem and judge.status == "error":
         problem = f"judging stopped with {judge.error}"
@@ -163,6 +154,15 @@ def judge_task(task: Task, answer: Execution, check: Execution, judge: Execution
     earned = 0 if problem else task.points
     status = "wrong" if problem else "right"
     return Mark(task.name, task.title, earned, task.points, status, message, right, len(wanted), feedback)
+
+
+def _used(task: Task, got: list[dict]) -> str:
+    """What the task forbids and the answer was seen to use as it ran."""
+    seen = [
+        name for p in got if isinstance(p, dict) and isinstance(p.get("used"), list) for name in p["used"]
+    ]
+    found = next((name for name in spellings(task.forbid) if name in seen), "")
+    return "the operator @" if found == "@" or found in OPERATOR else found
 
 
 def _compare(task: Task, got: list[dict], wanted: list[dict]) -> tuple[int, str | None]:
@@ -192,7 +192,7 @@ def _text(payload: object) -> str:
     return ""
 
 
-def _stop_sentence(done: Execution, task: Task) -> str:
+def stop_sentence(done: Execution, task: Task) -> str:
     return {
         "timeout": f"it was stopped after {task.timeout:g} s; is there a loop that does not end?",
         "died": "it ended the Python process (out of memory, a crash, or a call of exit)",

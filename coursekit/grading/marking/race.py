@@ -1,0 +1,215 @@
+"""Points for speed: the answer against the solution, in the same run, timed from outside both kernels.
+
+A lap sends a seed nobody knew before; the kernel draws the inputs, calls the function and commits to the value by its
+digest before the clock stops. The value itself is asked for afterwards and compared. So neither an early "done",
+nor a patched clock, nor a value computed later makes an answer faster than it is. Laps alternate, and the learner's
+kernel is stopped while the solution runs.
+"""
+
+import math
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock
+from scipy.stats import binom
+
+from coursekit.grading.compare import BadValue, decode, difference
+from coursekit.grading.exercise.key import Key, Task
+from coursekit.grading.judge import digest
+from coursekit.grading.kernels.kernel import GONE, Execution, GradingKernel
+from coursekit.grading.kernels.pool import Pool
+from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, stop_sentence
+from coursekit.grading.marking.result import Mark, Result
+
+FULL, NONE = 1.2, 10.0  # times the solution's time: all the points up to the first, none from the second
+LAPS = 7, 41  # at least, at most
+ROUNDS = 3
+BUDGET_S = 30.0  # for one round
+SHORTEST_S = 0.002
+CONFIDENCE = 0.95
+
+
+class BadRace(RuntimeError):
+    """The key's own race cannot be run; the message says why."""
+
+
+class LostRace(Exception):
+    """The learner's side of a race came to nothing; the text says why, in words for the learner."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times the solution's time: the median of the laps, and its 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+    laps: int
+
+    def __str__(self) -> str:
+        span = f"{_times(self.low)} to {_times(self.high)} in {self.laps} laps"
+        return f"{_times(self.median)} times the solution's time ({span})"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 0.95 else f"{ratio:.2g}"
+
+
+def points_for(ratio: float, possible: int) -> int:
+    """All points up to 1.2 times the solution's time, none from 10 times, between them by the logarithm, rounded."""
+    share = math.log(NONE / max(ratio, 1e-9)) / math.log(NONE / FULL)
+    return math.floor(min(max(share, 0.0), 1.0) * possible + 0.5)
+
+
+def has_to_race(key: Key, result: Result) -> bool:
+    """Whether a marked submission has a right answer whose speed counts."""
+    right = {mark.task for mark in result.marks if mark.status == "right"}
+    return any(task.race and name in right for name, task in key.tasks.items())
+
+
+def add_races(
+    key: Key,
+    sources: dict[str, str],
+    result: Result,
+    pool: Pool | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Result:
+    """The result with a mark for the speed of every raced task. Only a right answer is raced.
+
+    Nothing else should be at work on the machine; one race at a time is seen to here. Raises :class:`BadRace`.
+    """
+    pool, marks = pool or Pool(), []
+    for mark in result.marks:
+        marks.append(mark)
+        task = key.tasks[mark.task]
+        if not task.race:
+            continue
+        if progress:
+            progress(f"race {task.name}")
+        earned = Mark(
+            task.name, f"{task.title}: speed", 0, task.race_points, "waiting", "", source=mark.source
+        )
+        if mark.status == "right":
+            with FileLock(Path(tempfile.gettempdir()) / "coursekit-race.lock"):
+                marks.append(_race(key, task, sources, earned, pool))
+        else:
+            marks.append(replace(earned, message="its speed counts once its answer is right"))
+    return replace(result, marks=tuple(marks))
+
+
+def _race(key: Key, task: Task, sources: dict[str, str], mark: Mark, pool: Pool) -> Mark:
+    """The mark for one task. Where chance could still decide between points, the race is run again."""
+    try:
+        for _ in range(ROUNDS):
+            ratio = measure(key, task, sources, pool)
+            if _is_settled(ratio, task.race_points):
+                break
+        else:
+            ratio = replace(ratio, median=ratio.low)
+    except LostRace as lost:
+        return replace(mark, status="slow", message=str(lost))
+    earned = points_for(ratio.median, task.race_points)
+    status = "fast" if earned == task.race_points else "slow"
+    message = str(ratio)
+    if not _is_settled(ratio, task.race_points):
+        message += f"; still inconclusive after {ROUNDS} rounds, so the better end counts"
+    return replace(mark, points=earned, status=status, message=message)
+
+
+def measure(key: Key, task: Task, sources: dict[str, str], pool: Pool) -> Ratio:
+    """One round: laps until the interval no longer straddles two numbers of points. Raises :class:`LostRace`."""
+    solutions = {name: other.solution for name, other in key.tasks.items()}
+    ours, theirs = pool.take(), pool.take()
+    try:
+        _load(ours, key, task, solutions, BadRace)
+        _load(theirs, key, task, sources, LostRace)
+        return _laps(ours, theirs, task)
+    finally:
+        ours.kill()
+        theirs.kill()
+
+
+def _load(kernel: GradingKernel, key: Key, task: Task, sources: dict[str, str], problem: type) -> None:
+    """Run what the race builds on: given cells, the answers that the task calls, its own, and the race cell."""
+    for cell in key.cells:
+        if cell.kind != "code":
+            continue
+        if cell.role == "given":
+            _do(kernel, cell.source, CELL_TIMEOUT_S, task, problem)
+        elif cell.role == "answer" and cell.task in (*task.needs, task.name):
+            _do(kernel, sources[cell.task], task.timeout, task, problem)
+    _do(kernel, apart(task.race, 0), task.timeout, task, problem)
+
+
+def _laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> Ratio:
+    until = time.monotonic() + BUDGET_S
+    times: list[tuple[float, float, float]] = []
+    ratio = None
+    for number in range(LAPS[1]):
+        seed = secrets.randbits(64)
+        theirs.pause()
+        mine, wanted = _lap(ours, seed, task, BadRace)
+        idle = _do(ours, f"_judge.idle_lap({seed})", task.timeout, task, BadRace).seconds
+        theirs.resume()
+        own, got = _lap(theirs, seed, task, LostRace)
+        found = difference(got, wanted, rtol=task.rtol, atol=task.atol)
+        if found:
+            raise LostRace(f"in the race, on other inputs, it is not right: {found}")
+        if number:  # the first lap compiles
+            times.append((mine, own, idle))
+        if len(times) >= LAPS[0]:
+            ratio = _ratio(times, task)
+            if _is_settled(ratio, task.race_points) or time.monotonic() > until:
+                break
+    return ratio
+
+
+def _lap(kernel: GradingKernel, seed: int, task: Task, problem: type) -> tuple[float, object]:
+    """Seconds of one lap, and the value that was committed to within them."""
+    timed = _do(kernel, f"_judge.lap({seed})", task.timeout, task, problem)
+    shown = _do(kernel, "_judge.reveal()", task.timeout, task, problem)
+    promised, value = _payload(timed, "lap"), _payload(shown, "value")
+    try:
+        if not isinstance(promised, dict) or promised.get("value") != digest(value):
+            raise problem("the value of its race is not the one it had when its time was taken")
+        return timed.seconds, decode(value)
+    except (BadValue, TypeError, ValueError, RecursionError) as error:
+        raise problem(f"what its race returned is no value: {error}") from None
+
+
+def _payload(done: Execution, case: str) -> object:
+    found = [p.get("value") for p in done.values if isinstance(p, dict) and p.get("case") == case]
+    return found[0] if found else None
+
+
+def _do(kernel: GradingKernel, source: str, timeout: float, task: Task, problem: type) -> Execution:
+    done = kernel.run(source, timeout)
+    if done.status in GONE:
+        raise problem(f"in its race {stop_sentence(done, task)}")
+    if done.status != "ok":
+        raise problem(f"its race stopped with {done.error}")
+    return done
+
+
+def _ratio(times: list[tuple[float, float, float]], task: Task) -> Ratio:
+    """The median of the laps' ratios, each less what a lap takes beside the call, with its interval."""
+    idle = statistics.median(idle for _, _, idle in times)
+    ours = statistics.median(mine for mine, _, _ in times) - idle
+    if ours < SHORTEST_S:
+        raise BadRace(
+            f"the solution of {task.name!r} takes {max(ours, 0) * 1e3:.2f} ms in its race, too little to be timed; "
+            f"wanted: {SHORTEST_S * 1e3:g} ms and more, so draw larger inputs"
+        )
+    ratios = sorted(max(own - idle, 0.0) / max(mine - idle, ours / 2) for mine, own, _ in times)
+    rank = int(binom.ppf((1 - CONFIDENCE) / 2, len(ratios), 0.5))
+    rank = max(rank - 1, 0)
+    return Ratio(statistics.median(ratios), ratios[rank], ratios[-1 - rank], len(ratios))
+
+
+def _is_settled(ratio: Ratio, possible: int) -> bool:
+    return points_for(ratio.low, possible) == points_for(ratio.high, possible)
