@@ -36,7 +36,17 @@ def folder(tmp_path, hand_in, right):
 
 def test_everybody_gets_a_row(folder, solutions, tmp_path, capsys):
     book = tmp_path / "marks" / "book.sqlite"
-    args = ["grade", str(folder), "--gradebook", str(book), "--solutions", str(solutions), "--seed", "5", "--no-sandbox"]
+    args = [
+        "grade",
+        str(folder),
+        "--gradebook",
+        str(book),
+        "--solutions",
+        str(solutions),
+        "--seed",
+        "5",
+        "--no-sandbox",
+    ]
     assert cli.main(args) == 0
     printed = capsys.readouterr().out
     assert "7 rows in book.sqlite" in printed and "stray.ipynb" in printed
@@ -83,7 +93,12 @@ def test_names_that_are_no_text_get_their_row(solutions, hand_in, right, tmp_pat
         (tmp_path / "class" / os.fsdecode(name)).mkdir()
     (group / os.fsdecode(b"z\xff") / os.fsdecode(b"caf\xe9.txt")).write_text("x")
     book = tmp_path / "book.sqlite"
-    assert cli.main(["grade", str(group), "--gradebook", str(book), "--solutions", str(solutions), "--no-sandbox"]) == 0
+    assert (
+        cli.main(
+            ["grade", str(group), "--gradebook", str(book), "--solutions", str(solutions), "--no-sandbox"]
+        )
+        == 0
+    )
     assert cli.main(["report", "--gradebook", str(book), "--out", str(tmp_path / "pages")]) == 0
     with Gradebook(book) as gradebook:
         assert [row.learner for row in gradebook.rows()] == ["ada", "bj\\udcf6rn", "z\\udcff"]

@@ -39,7 +39,10 @@ def test_what_a_source_hides_is_seen(source, entry):
     ("source", "forbid"),
     [
         ("np.linalg.norm(A)", ("numpy.dot", ".dot", "numpy.sum", "sum", ".sum")),
-        ("np.polyfit([1.0, 2, 3], [1.0, 2, 3], 1)", ("numpy.linalg", ".sum", "isinstance", "len", "numpy.vander")),
+        (
+            "np.polyfit([1.0, 2, 3], [1.0, 2, 3], 1)",
+            ("numpy.linalg", ".sum", "isinstance", "len", "numpy.vander"),
+        ),
         ("sum(v for v in [1, 2])", (".sum", "numpy.sum", "math.fsum")),
         ("[len(r) for r in A]", ("@", "numpy.dot")),
     ],

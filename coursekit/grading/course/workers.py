@@ -50,52 +50,63 @@ _pools: dict[Isolation, Pool] = {}
 
 
 class Local:
-    """Processes of this machine."""
+    """Processes of this machine. Use it as a context manager: they and their kernels end with it."""
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
+        self._executor: ProcessPoolExecutor | None = None
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Each job with its value or its exception, in the order in which they come to an end."""
         waiting = list(jobs)
         while waiting:
-            suspects: list[Job] = []
-            finished: set[int] = set()
-            for index, outcome in self._round(waiting, self.workers):
+            left = []
+            for outcome in self._round(waiting):
                 if isinstance(outcome[2], BrokenProcessPool):
-                    continue
-                finished.add(index)
-                yield outcome
-            left = [job for index, job in enumerate(waiting) if index not in finished]
-            # Whichever of the first few was being done when a worker died: each of them alone.
+                    left.append(outcome[0])
+                else:
+                    yield outcome
+            if left:
+                self._end()
+            # A worker died over one of the first few that are left: each of them alone, then the rest.
+            left.sort(key=waiting.index)
             suspects, waiting = left[: 2 * self.workers + 1], left[2 * self.workers + 1 :]
             for job in suspects:
-                for _, outcome in self._round([job], 1):
+                for outcome in self._round([job]):
+                    if outcome[2] is not None:
+                        self._end()
                     yield outcome
 
     def run_alone(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """The same, one job at a time."""
-        yield from Local(1).run(jobs)
+        for job in jobs:
+            yield from self.run([job])
 
-    def _round(self, jobs: list[Job], workers: int) -> Iterator[tuple[int, Outcome]]:
-        context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
-        futures = {executor.submit(work, job): index for index, job in enumerate(jobs)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], _outcome(jobs[futures[future]], future)
-            executor.shutdown()
-        finally:  # whatever is still at work by now was interrupted
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.kill()
-                process.join()
+    def _round(self, jobs: list[Job]) -> Iterator[Outcome]:
+        if self._executor is None:
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self.workers, context, initializer=_follow_parent)
+        futures = {self._executor.submit(work, job): job for job in jobs}
+        for future in as_completed(futures):
+            yield _outcome(futures[future], future)
+
+    def _end(self, kill: bool = False) -> None:
+        """Let the workers go, which closes their kernels; or kill them, whatever they are at."""
+        if self._executor is None:
+            return
+        # ProcessPoolExecutor.kill_workers, which Python has from 3.14.
+        processes = list((self._executor._processes or {}).values())
+        self._executor.shutdown(wait=not kill, cancel_futures=True)
+        for process in processes if kill else ():
+            process.kill()
+            process.join()
+        self._executor = None
 
     def __enter__(self) -> "Local":
         return self
 
-    def __exit__(self, *_) -> None:
-        pass
+    def __exit__(self, kind, error, trace) -> None:
+        self._end(kill=kind is not None)
 
 
 def _outcome(job: Job, future: Future) -> Outcome:
@@ -150,7 +161,7 @@ class Cluster:
         from distributed import as_completed as as_dask_completes
 
         futures = {self.client.submit(work, job, pure=False): job for job in jobs}
-        for future in as_dask_completes(list(futures)):
+        for future in as_dask_completes(list(futures), loop=self.client.loop):
             error = future.exception()
             yield futures.pop(future), None if error else future.result(), error
             future.release()

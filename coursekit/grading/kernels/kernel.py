@@ -25,7 +25,7 @@ from coursekit.grading.kernels.limits import Limits
 PREFIX = "ck"  # of a kernel's folder
 POLL_S = 0.05
 WATCH_S = 0.2
-START_S = 60.0
+START_S = 30.0
 GRACE_S = 1.0
 MAX_MESSAGE_BYTES = 16_000_000
 GONE = ("timeout", "died", "flooded", "garbled", "memory", "processes", "disk")

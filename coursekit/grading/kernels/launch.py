@@ -34,8 +34,7 @@ def main(connection_file: str, limits: str) -> None:
             context.sndhwm = 0
             super().init_iopub(context)
 
-    options = ["--HistoryManager.enabled=False", "--IPKernelApp.no_stdin=True", "--quiet"]
-    App.launch_instance(["-f", connection_file, *options])
+    App.launch_instance(["-f", connection_file, "--HistoryManager.enabled=False"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,13 @@ class Pool:
         self._waiting: list[GradingKernel] = []
 
     def take(self) -> GradingKernel:
-        """A kernel that is ready; who takes it kills it. Raises RuntimeError where none starts."""
+        """A kernel that is ready; who takes it kills it. Raises RuntimeError where none starts, tried twice."""
+        try:
+            return self._next()
+        except RuntimeError:
+            return self._next()
+
+    def _next(self) -> GradingKernel:
         while len(self._waiting) <= self.ahead:
             self._waiting.append(GradingKernel(self.isolation))
         kernel = self._waiting.pop(0)
