@@ -21,7 +21,7 @@ PLAIN = Options(workers=1, sandboxed=False)
 @pytest.fixture
 def group(tmp_path, hand_in, right):
     folder = tmp_path / "class"
-    for number in range(6):
+    for number in range(5):
         hand_in(folder / f"l{number}" / "00_small.ipynb", right | ({"double": SQUARE} if number % 2 else {}))
     return folder
 
@@ -75,7 +75,7 @@ def test_killed_twice_and_every_row_is_right(group, solutions, tmp_path):
     assert process.wait(120) == 0, process.stderr.read()
     rows = {row.learner: row for row in read_rows(book)}
     assert {name: row.result.points for name, row in rows.items()} == {
-        f"l{n}": 5 if n % 2 else 6 for n in range(6)
+        f"l{n}": 5 if n % 2 else 6 for n in range(5)
     }
     assert {name: rows[name] for name in first} == first
     assert len(peek(book, "run")) == 1, "one run, and so one seed for all"
@@ -124,7 +124,7 @@ def test_one_run_at_a_time_writes_to_a_gradebook(group, solutions, tmp_path):
         with pytest.raises(BadClass, match="another run is writing to"):
             grade(group, solutions, book)
         running.close()
-    assert len(grade(group, solutions, book)) == 6
+    assert len(grade(group, solutions, book)) == 5
 
 
 @pytest.mark.parametrize(

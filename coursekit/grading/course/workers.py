@@ -21,6 +21,7 @@ from coursekit.grading.kernels.kernel import Isolation
 from coursekit.grading.kernels.pool import Pool
 
 AHEAD = 1
+CONNECT_S = 10
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Cluster:
                 "--scheduler needs Dask, which is not installed; pip install 'coursekit[cluster]'"
             ) from None
         try:
-            self.client = Client(address, timeout="10s", set_as_default=False)
+            self.client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise BadCluster(f"no Dask scheduler answers at {address} ({error})") from None
 

@@ -62,8 +62,8 @@ def _times(ratio: float) -> str:
 
 def points_for(ratio: float, possible: int) -> int:
     """All points up to 1.2 times the solution's time, none from 10 times, between them by the logarithm, rounded."""
-    share = math.log(NONE / max(ratio, 1e-9)) / math.log(NONE / FULL)
-    return math.floor(min(max(share, 0.0), 1.0) * possible + 0.5)
+    share = math.log(NONE / min(max(ratio, FULL), NONE)) / math.log(NONE / FULL)
+    return math.floor(share * possible + 0.5)
 
 
 def has_to_race(key: Key, result: Result) -> bool:

@@ -1,0 +1,208 @@
+"""Points for speed: what earns them, and what does not although it says so."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coursekit.grading.course.classroom import RACING, Options, grade_class, read_class
+from coursekit.grading.course.gradebook import Gradebook, Row
+from coursekit.grading.exercise.key import load_key
+from coursekit.grading.kernels import sandbox
+from coursekit.grading.kernels.kernel import Isolation
+from coursekit.grading.kernels.pool import Pool
+from coursekit.grading.marking import race
+from coursekit.grading.marking.grade import expected, mark
+from tests.grading.conftest import TOTAL, code, key_cells, write_notebook
+
+RACE = "from coursekit.grading.judge import race\n\nrace(total, lambda rng: [rng.normal(size=100_000)])"
+SLOW = TOTAL.replace("    s = 0.0", "    for _ in range(40):\n        for v in x: pass\n    s = 0.0")
+
+
+def racing_key(folder, source=RACE, points=4):
+    cells = key_cells()
+    cells.insert(12, code(source, "race", "total", points=points))
+    return load_key(write_notebook(folder / "solutions" / "00_small.ipynb", cells))
+
+
+@pytest.fixture(scope="module")
+def racing(tmp_path_factory):
+    return racing_key(tmp_path_factory.mktemp("race"))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(Isolation(sandboxed=not sandbox.missing()), ahead=1) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def run(racing, pool):
+    key = racing
+    right = {name: task.solution for name, task in key.tasks.items()}
+    wanted = expected(key, 3, pool=pool)
+
+    def of(total: str):
+        """The result for an answer to the raced task, and the mark for its speed."""
+        answers = right | {"total": total}
+        result = race.add_races(key, answers, mark(key, answers, wanted, 3, pool=pool), pool)
+        return result, next(m for m in result.marks if m.title.endswith(": speed"))
+
+    return of
+
+
+def test_points_are_all_up_to_1_2_and_none_from_10():
+    assert [race.points_for(r, 4) for r in (0.0, 0.01, 1.0, 1.2)] == [4] * 4
+    assert [race.points_for(r, 4) for r in (10, 11, 1e9, math.inf)] == [0] * 4
+    assert race.points_for(math.sqrt(1.2 * 10), 4) == 2, "half of them in the middle of the logarithm"
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(1, 20))
+def test_who_is_faster_never_has_less(a, b, possible):
+    assert race.points_for(min(a, b), possible) >= race.points_for(max(a, b), possible)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=7, max_size=41), st.floats(0.5, 20))
+def test_the_interval_holds_the_median_and_time_beside_the_call_does_not_count(times, factor):
+    from types import SimpleNamespace
+
+    laps = [(t + 0.005, factor * t + 0.005, 0.005) for t in times]
+    found = race._ratio(laps, SimpleNamespace(name="x"))
+    assert found.low <= found.median <= found.high and found.laps == len(times)
+    middle = sorted(times)[len(times) // 2]
+    if min(times) > middle / 1.9:  # a lap much shorter than the others counts as half of the median
+        assert found.median == pytest.approx(factor)
+
+
+def test_points_of_a_race_are_part_of_the_exercise(racing):
+    assert racing.points == 6 + 4 and racing.tasks["total"].race_points == 4
+
+
+@pytest.mark.slow
+def test_the_solution_is_as_fast_as_itself_ten_times_out_of_ten(run):
+    for _ in range(10):
+        result, speed = run(TOTAL)
+        assert (speed.points, speed.status, result.is_full) == (4, "fast", True), speed.message
+        assert "times the solution's time (" in speed.message
+
+
+def test_an_answer_40_times_as_slow_is_right_and_earns_nothing_for_speed(run):
+    result, speed = run(SLOW)
+    assert (speed.points, speed.status) == (0, "slow") and result.points == 6
+
+
+def test_a_faster_answer_earns_no_more_than_all(run):
+    _, speed = run("def total(x):\n    return float(np.add.reduce(np.asarray(x, dtype=float)))")
+    assert speed.points == 4 and speed.status == "fast"
+
+
+def test_a_wrong_answer_is_not_raced(run):
+    _, speed = run("def total(x):\n    return 0.0")
+    assert (speed.points, speed.status) == (0, "waiting") and "once its answer is right" in speed.message
+
+
+HEAD = "import coursekit.grading.judge as j\n"
+LATER = """
+_lap, _reveal = j.lap, j.reveal
+def lap(seed):
+    j._Race.seed = seed
+    j._display({"case": "lap", "value": {"kind": "text", "value": "x"}})
+def reveal():
+    _lap(j._Race.seed)
+    _reveal()
+j.lap, j.reveal = lap, reveal
+"""
+CHEATS = {
+    "right on small inputs only": (
+        "def total(x):\n    s = 0.0\n    for v in x[:1000]: s += v\n    return s",
+        "on other inputs, it is not right",
+    ),
+    "a digest of nothing": (
+        HEAD + "j.digest = lambda encoded: '0' * 64\n" + SLOW,
+        "not the one it had when its time was taken",
+    ),
+    "the value later": (
+        HEAD + SLOW + LATER,
+        "not the one it had when its time was taken",
+    ),
+    "done before it is done": (
+        HEAD + SLOW + "\ndef _idle(seed, _true=j.lap):\n    k = get_ipython().kernel\n"
+        "    k.session.send(k.iopub_socket, 'status', {'execution_state': 'idle'}, parent=k.get_parent())\n"
+        "    _true(seed)\nj.lap = _idle",
+        "not the one it had when its time was taken",
+    ),
+    "the same inputs each time": (
+        HEAD
+        + "j.race = lambda f, draw: setattr(j._Race, 'draw', staticmethod(lambda rng: [[1.0]])) or setattr("
+        "j._Race, 'function', staticmethod(f))\n" + TOTAL,
+        "not right",
+    ),
+    "an exception in the race": (
+        "def total(x):\n    if len(x) > 1000: raise KeyError('long')\n    return float(np.add.reduce(x))",
+        "KeyError",
+    ),
+    "the end in the race": (
+        "import os\ndef total(x):\n    if len(x) > 1000: os._exit(0)\n    return float(np.add.reduce(x))",
+        "ended the Python process",
+    ),
+    "no end in the race": (
+        "def total(x):\n    while len(x) > 1000: pass\n    return float(np.add.reduce(x))",
+        "stopped after 4 s",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "words"), CHEATS.values(), ids=CHEATS)
+def test_what_only_seems_fast_earns_nothing(run, source, words):
+    result, speed = run(source)
+    assert (speed.points, speed.status) == (0, "slow"), speed.message
+    assert words in speed.message and result.points == 6
+
+
+def test_clocks_in_the_kernel_do_not_matter(run):
+    patched = "import time\ntime.perf_counter = time.time = time.monotonic = lambda: 0.0\n"
+    assert run(patched + SLOW)[1].points == 0
+
+
+def test_a_thread_left_behind_does_not_slow_the_solution(run):
+    busy = (
+        "import threading\ndef _spin():\n    import time\n    until = time.monotonic() + 60\n"
+        "    while time.monotonic() < until: sum(range(100))\n"
+        "for _ in range(4): threading.Thread(target=_spin, daemon=True).start()\n"
+    )
+    assert run(busy + SLOW)[1].points == 0
+
+
+def test_a_race_too_short_to_time_is_the_keys_own_fault(tmp_path, pool):
+    key = racing_key(tmp_path, RACE.replace("100_000", "1"))
+    answers = {name: task.solution for name, task in key.tasks.items()}
+    result = mark(key, answers, expected(key, 3, pool=pool), 3, pool=pool)
+    with pytest.raises(race.BadRace, match=r"'total' takes .* ms in its race, too little to be timed"):
+        race.add_races(key, answers, result, pool)
+
+
+def test_a_class_is_raced_when_all_is_marked_and_a_stopped_run_races_on(tmp_path, hand_in, right):
+    key = racing_key(tmp_path)
+    group, book = tmp_path / "class", tmp_path / "book.sqlite"
+    for name, total in (("ada", TOTAL), ("bob", SLOW), ("cleo", "def total(x):\n    return 1")):
+        hand_in(group / name / "00_small.ipynb", right | {"total": total})
+    options = Options(workers=2, sandboxed=not sandbox.missing())
+    found = read_class(group, tmp_path / "solutions")
+    with Gradebook(book) as gradebook:
+        running = grade_class(found, gradebook, options)
+        first = next(running)  # what is final comes first: nothing of this one is to be raced
+        while len(gradebook.rows()) < 3:
+            next(running)
+        running.close()
+        before = {row.learner: row for row in gradebook.rows()}
+        assert first.learner == "cleo" and before["bob"].result.status in (RACING, "graded")
+        assert {row.learner for row in grade_class(found, gradebook, options)} == {"ada", "bob", "cleo"}
+        rows: dict[str, Row] = {row.learner: row for row in gradebook.rows()}
+    assert {name: (row.result.status, row.result.points) for name, row in rows.items()} == {
+        "ada": ("graded", 10),
+        "bob": ("graded", 6),
+        "cleo": ("graded", 1),
+    }
+    assert all(row.result.possible == key.points for row in rows.values())
+    assert len({row.run for row in rows.values()}) == 1
