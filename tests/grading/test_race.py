@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from coursekit.grading.course.classroom import RACING, Options, grade_class, read_class
 from coursekit.grading.course.gradebook import Gradebook, Row
@@ -73,6 +74,11 @@ def test_the_interval_holds_the_median_and_time_beside_the_call_does_not_count(t
     middle = sorted(times)[len(times) // 2]
     if min(times) > middle / 1.9:  # a lap much shorter than the others counts as half of the median
         assert found.median == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("laps", range(1, 42))
+def test_the_interval_of_a_median_is_that_of_the_binomial(laps):
+    assert race._cut(laps) == max(int(binom.ppf(0.025, laps, 0.5)) - 1, 0)
 
 
 def test_points_of_a_race_are_part_of_the_exercise(racing):

@@ -332,3 +332,12 @@ def test_the_command_hands_out(two_keys, tmp_path, capsys):
     assert "holds mine.txt" in error and len(error.splitlines()) == 1
     assert cli.main(["release", "--solutions", str(two_keys), "--exercise", "09_race"]) == 2
     assert "go with --to" in capsys.readouterr().err
+
+
+def test_two_given_cells_of_a_task_keep_their_ids(tmp_path):
+    cells = key_cells()
+    cells[3:3] = [code("A = 1", "given", "double"), code("B = 2", "given", "double")]
+    path = write_notebook(tmp_path / "00_small.ipynb", cells)
+    assert release(path) == release(path)
+    ids = [cell["id"] for cell in json.loads(release(path))["cells"]]
+    assert len(set(ids)) == len(ids)

@@ -6,9 +6,9 @@ What a command needs is loaded when it is called, so that ``coursekit --help`` s
 import argparse
 from pathlib import Path
 
-from coursekit.grading.commands import check, grade, release, report
+from coursekit.grading.commands import check, collect, export, grade, lint, release, report, similar
 
-COMMANDS = (check, grade, report, release)
+COMMANDS = (check, collect, grade, report, similar, export, release, lint)
 
 
 def add_all(commands) -> None:

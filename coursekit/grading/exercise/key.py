@@ -11,17 +11,29 @@ judge      hidden; emits values for inputs that the learner has not seen
 race       hidden, at most one a task; timed from outside against the solution, for ``points`` of its own
 =========  ===========================================================================
 
-An answer cell also carries ``points``, and may carry ``forbid`` (calls the task does not allow) and
-``needs`` (tasks whose answers this one calls). A judge cell may carry ``rtol``, ``atol``, ``timeout``.
+``METADATA`` says what else each may carry; docs/exercises.md says what it means.
 """
 
 import hashlib
+import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from coursekit.grading.exercise.notebook import BadNotebook, Cell, read_cells
 
-ROLES = ("given", "answer", "wrong", "check", "judge", "race")
+METADATA = {
+    "given": (),
+    "answer": ("points", "forbid", "needs"),
+    "wrong": ("hint",),
+    "check": (),
+    "judge": ("rtol", "atol", "timeout"),
+    "race": ("points",),
+}
+ROLES = tuple(METADATA)
+NAME = re.compile(r"[A-Za-z0-9_-]{1,57}")  # role and name make a cell's id, of 64 characters at most
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 
 
@@ -70,51 +82,83 @@ class Key:
         return sum(task.points + task.race_points for task in self.tasks.values())
 
 
+class Problem(NamedTuple):
+    """What is wrong with a key. ``index`` is the place of the cell among its cells, None where it is none's."""
+
+    text: str
+    index: int | None = None
+
+
 def load_key(path: Path) -> Key:
-    """Read a key. Raises :class:`BadNotebook` where a role is unknown or a task is incomplete."""
+    """Read a key. Raises :class:`BadNotebook` with the first of its :func:`problems`."""
     cells = tuple(read_cells(path))
-    names = []
-    for cell in cells:
-        if cell.role not in ROLES:
-            raise BadNotebook(f"{path.name}: role {cell.role!r} is not one of {', '.join(ROLES)}")
-        if cell.role == "answer":
-            names.append(cell.task)
-    if len(set(names)) != len(names) or not all(names):
-        raise BadNotebook(f"{path.name}: each answer cell needs a task name of its own; got {names}")
-    tasks = {name: _task(path, name, cells) for name in names}
-    for cell in cells:
-        if cell.task is not None and cell.task not in tasks:
-            raise BadNotebook(
-                f"{path.name}: a {cell.role} cell is for task {cell.task!r}, which has no answer"
-            )
-    for index, name in enumerate(names):
-        late = set(tasks[name].needs) - set(names[:index])
-        if late:
-            raise BadNotebook(
-                f"{path.name}: {name!r} needs {', '.join(sorted(late))}, which does not stand before it"
-            )
+    for problem in problems(cells):
+        raise BadNotebook(f"{path.name}: {problem.text}")
+    tasks = {cell.task: _task(cell.task, cells) for cell in cells if cell.role == "answer"}
     return Key(path.stem, cells, hashlib.sha256(path.read_bytes()).hexdigest(), tasks)
 
 
-def _task(path: Path, name: str, cells: tuple[Cell, ...]) -> Task:
+def problems(cells: Sequence[Cell]) -> Iterator[Problem]:
+    """Whatever keeps these cells from being a key."""
+    for index, cell in enumerate(cells):
+        yield from _cell_problems(index, cell)
+    answers = {i: c.task for i, c in enumerate(cells) if c.role == "answer" and isinstance(c.task, str)}
+    names = list(answers.values())
+    for place, (index, name) in enumerate(answers.items()):
+        if name in names[:place]:
+            yield Problem(f"each answer cell needs a task name of its own; got {names}", index)
+    for index, cell in enumerate(cells):
+        if isinstance(cell.task, str) and cell.task not in names:
+            yield Problem(f"a {cell.role} cell is for task {cell.task!r}, which has no answer", index)
+    for index, name in answers.items():
+        yield from _task_problems(index, name, cells)
+        late = [need for need in _strings(cells[index], "needs") if need not in names[: names.index(name)]]
+        if late:
+            yield Problem(f"{name!r} needs {', '.join(late)}, which does not stand before it", index)
+
+
+def _cell_problems(index: int, cell: Cell) -> Iterator[Problem]:
+    role, task, meta = cell.role, cell.task, cell.meta
+    if role not in ROLES:
+        yield Problem(f"role {role!r} is not one of {', '.join(ROLES)}", index)
+        return
+    if role != "given" and cell.kind != "code":
+        yield Problem(f"a {cell.kind} cell has the role {role!r}; it has to be a code cell", index)
+    if role != "given" and task is None:
+        yield Problem(f'a {role} cell needs a task: "task": "..." in its coursekit metadata', index)
+    if task is not None and not (isinstance(task, str) and NAME.fullmatch(task)):
+        yield Problem(f"task {task!r} is no name: letters, digits, _ and - are wanted, at most 57", index)
+    whose = f"the race of {task!r}" if role == "race" else f"task {task!r}"
+    if "points" in METADATA[role] and not _is_points(meta.get("points")):
+        yield Problem(f"{whose} needs points, a whole number from 1; got {meta.get('points')!r}", index)
+    if role == "wrong" and not (isinstance(meta.get("hint"), str) and meta["hint"].strip()):
+        yield Problem(f"a wrong answer of {task!r} needs a hint: words that the task's check says", index)
+    for name in ("forbid", "needs"):
+        if name in METADATA[role] and name in meta and _strings(cell, name) != meta[name]:
+            yield Problem(f"{name} of {whose} has to be a list of names; got {meta[name]!r}", index)
+    for name, wanted in (("rtol", "from 0"), ("atol", "from 0"), ("timeout", "above 0")):
+        if name in METADATA[role] and name in meta and not _is_amount(meta[name], wanted):
+            yield Problem(f"{name} of {whose} has to be a number {wanted}; got {meta[name]!r}", index)
+
+
+def _task_problems(index: int, name: str, cells: Sequence[Cell]) -> Iterator[Problem]:
+    for role in ("check", "judge", "race"):
+        found = [i for i, cell in enumerate(cells) if cell.role == role and cell.task == name]
+        if not found and role != "race":
+            todo = f'add a code cell with {{"role": "{role}", "task": "{name}"}}'
+            yield Problem(f"task {name!r} needs one {role} cell and has 0: {todo}", index)
+        if len(found) > 1:
+            todo = "make one of them"
+            yield Problem(f"task {name!r} needs one {role} cell and has {len(found)}: {todo}", found[1])
+    marks = [line.strip() for line in cells[index].source.splitlines() if line.strip() in (BEGIN, END)]
+    if not marks or marks != [BEGIN, END] * (len(marks) // 2):
+        todo = f"a line {BEGIN} before what the learner writes, and a line {END} after it"
+        yield Problem(f"the answer of {name!r} needs {todo}", index)
+
+
+def _task(name: str, cells: Sequence[Cell]) -> Task:
     by_role = {role: [c for c in cells if c.task == name and c.role == role] for role in ROLES}
-    for role in ("answer", "check", "judge"):
-        if len(by_role[role]) != 1:
-            raise BadNotebook(
-                f"{path.name}: task {name!r} needs one {role} cell and has {len(by_role[role])}"
-            )
-    answer, judge = by_role["answer"][0], by_role["judge"][0]
-    if not _is_points(answer.meta.get("points")):
-        raise BadNotebook(f"{path.name}: task {name!r} needs points, a whole number from 1")
-    lines = [line.strip() for line in answer.source.splitlines()]
-    if lines.count(BEGIN) != lines.count(END) or BEGIN not in lines:
-        raise BadNotebook(f"{path.name}: the answer of {name!r} needs {BEGIN} and {END}")
-    races = by_role["race"]
-    if len(races) > 1:
-        raise BadNotebook(f"{path.name}: task {name!r} has {len(races)} race cells; one is wanted")
-    if races and not _is_points(races[0].meta.get("points")):
-        raise BadNotebook(f"{path.name}: the race of {name!r} needs points, a whole number from 1")
-    options = {k: judge.meta[k] for k in ("rtol", "atol", "timeout") if k in judge.meta}
+    answer, judge, races = by_role["answer"][0], by_role["judge"][0], by_role["race"]
     return Task(
         name=name,
         title=_title(name, by_role["given"]),
@@ -127,12 +171,26 @@ def _task(path: Path, name: str, cells: tuple[Cell, ...]) -> Task:
         needs=tuple(answer.meta.get("needs", ())),
         race=races[0].source if races else "",
         race_points=races[0].meta["points"] if races else 0,
-        **options,
+        **{option: judge.meta[option] for option in METADATA["judge"] if option in judge.meta},
     )
+
+
+def _strings(cell: Cell, name: str) -> list[str]:
+    """The texts in a list of the metadata; whatever else stands there is left out."""
+    value = cell.meta.get(name)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _is_points(value: object) -> bool:
     return type(value) is int and value >= 1
+
+
+def _is_amount(value: object, wanted: str) -> bool:
+    return (
+        type(value) in (int, float)
+        and value < math.inf
+        and (value > 0 or (value == 0 and wanted == "from 0"))
+    )
 
 
 def _title(name: str, given: list[Cell]) -> str:

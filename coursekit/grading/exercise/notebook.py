@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MAX_MB = 20
+MAX_VALUES = 1_500_000  # in its JSON: each takes up to a hundred times its bytes in memory
 
 
 class BadNotebook(ValueError):
@@ -39,8 +40,11 @@ def read_notebook(path: Path) -> dict:
     size = path.stat().st_size / 1e6
     if size > MAX_MB:
         raise BadNotebook(f"{path.name} has {size:.0f} MB; more than {MAX_MB} MB is not read")
+    content = path.read_bytes()
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise BadNotebook(f"{path.name} holds too many values to be read; clear the outputs of its cells")
     try:
-        data = json.loads(path.read_bytes().decode("utf-8-sig"))
+        data = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise BadNotebook(f"{path.name} is not UTF-8 text, so it is no notebook") from None
     except (ValueError, RecursionError) as error:
@@ -89,7 +93,7 @@ def _cell(cell: dict) -> Cell:
 
 
 def _upgrade(path: Path, data: dict) -> dict:
-    import nbformat
+    from coursekit.grading.exercise.format import nbformat
 
     version = data.get("nbformat")
     try:
@@ -97,4 +101,5 @@ def _upgrade(path: Path, data: dict) -> dict:
             raise ValueError
         return nbformat.convert(nbformat.from_dict(data), 4)
     except Exception:
-        raise BadNotebook(f"{path.name}: notebook format 4 is wanted, and this says {version!r}") from None
+        said = repr(version)[:20] if isinstance(version, str | int | float | None) else "something else"
+        raise BadNotebook(f"{path.name}: notebook format 4 is wanted, and this says {said}") from None

@@ -5,8 +5,7 @@ What is left is the learner's notebook as it will be graded, so solving only add
 
 from pathlib import Path
 
-import nbformat
-
+from coursekit.grading.exercise.format import nbformat
 from coursekit.grading.exercise.key import BEGIN, END, Key, load_key
 
 PLACE = "# Write your answer here."
@@ -59,7 +58,7 @@ def _released(key: Key, index: int) -> nbformat.NotebookNode:
     if cell.kind == "markdown":
         return nbformat.v4.new_markdown_cell(_with_points(key, index), id=f"text-{index}")
     source = skeleton(cell.source) if cell.role == "answer" else cell.source
-    identity = f"{cell.role}-{cell.task or index}"
+    identity = f"given-{index}" if cell.role == "given" else f"{cell.role}-{cell.task}"
     own = {"role": cell.role} | ({"task": cell.task} if cell.task else {})
     folded = (
         {"jupyter": {"source_hidden": True}} if cell.role == "check" else {}

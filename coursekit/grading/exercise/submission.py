@@ -8,6 +8,8 @@ from coursekit.grading.exercise.key import Key
 from coursekit.grading.exercise.notebook import BadNotebook, Cell, exercise_of, read_cells
 from coursekit.grading.exercise.release import skeleton
 
+MAX_LOOKED_AT = 50  # notebooks in a folder, where none has the exercise's name
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -72,7 +74,7 @@ def find(folder: Path, key: Key) -> Found:
 def _claims(task: str, solution: str, code: list[Cell]) -> list[Cell]:
     """The cells that can be the task's answer: by id, by metadata, or else by what they define."""
     by_id = [c for c in code if c.id == f"answer-{task}"]
-    by_task = [c for c in code if c.role == "answer" and c.task == task and c not in by_id]
+    by_task = [c for c in code if c.role == "answer" and c.task == task and c.id != f"answer-{task}"]
     if by_id or by_task:
         return by_id + by_task
     start = re.search(r"^(?:def|class) \w+", solution, re.MULTILINE)
@@ -91,23 +93,20 @@ def _is_exercise(path: Path, key: Key) -> bool:
 
 
 def _notebooks(folder: Path) -> list[Path]:
-    return [
-        p for p in folder.iterdir() if p.suffix.lower() == ".ipynb" and p.is_file() and not p.is_symlink()
-    ]
+    named = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".ipynb")
+    return [p for p in named if p.is_file() and not p.is_symlink()][:MAX_LOOKED_AT]
 
 
 def _instead(folder: Path) -> str:
     """What stands in the folder, and why it is not taken."""
     names = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
+    for path in sorted(p for p in folder.iterdir() if not p.name.startswith("."))[:5]:
         try:
             list(read_cells(path))
             names.append(f"{path.name} (of another exercise)")
         except (BadNotebook, OSError):
             names.append(f"{path.name} (no readable notebook)")
-    return f"; the folder holds {', '.join(names[:5])}" if names else "; the folder is empty"
+    return f"; the folder holds {', '.join(names)}" if names else "; the folder is empty"
 
 
 def _is_own(cell: Cell, key: Key) -> bool:

@@ -19,7 +19,9 @@ class Limits:
     processes: int = 128  # threads count; a kernel with NumPy has about a dozen
     cpu_s: int = 600
     file_mb: int = 64
-    folder_mb: int = 256
+    folder_mb: int = 256  # in the one folder it can write to, in memory
+    shared_mb: int = 64  # for what its processes share
+    files: int = 2_000
     output_mb: int = 8
     messages: int = 10_000
 

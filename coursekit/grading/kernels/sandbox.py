@@ -1,6 +1,6 @@
 """Isolation by bubblewrap: what a submission's kernel can see, write and reach.
 
-It sees system folders, this Python and ``coursekit``, all read-only; it writes to one private folder; it has no
+It sees system folders, this Python and ``coursekit``, all read-only; it writes to memory of a fixed size; it has no
 network, no other processes, no privileges. Solutions, other submissions and the gradebook are not there to be found.
 """
 
@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import coursekit
+from coursekit.grading.kernels.limits import Limits
 
-TMPFS_BYTES = 64_000_000
+HOME = "/tmp"  # in there
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/os-release")
 HOW_TO = (
@@ -41,31 +42,40 @@ def missing() -> str:
         return f"isolation needs Linux with bubblewrap, and this is {sys.platform}"
     if shutil.which("bwrap") is None:
         return "isolation needs bubblewrap, and there is no bwrap on the PATH"
-    tried = subprocess.run(command(Path("/tmp"), ["true"]), capture_output=True, text=True, timeout=30)
+    tried = subprocess.run(command(["true"]), capture_output=True, text=True, timeout=30)
     if tried.returncode:
         return f"bubblewrap is there and does not work ({tried.stderr.strip() or tried.returncode})"
     return ""
 
 
-def command(work: Path, argv: list[str], hide: Iterable[Path] = ()) -> list[str]:
-    """The command line that runs `argv` isolated, with `work` as its one writable folder and its home.
+def command(
+    argv: list[str],
+    work: Path | None = None,
+    hide: Iterable[Path] = (),
+    limits: Limits | None = None,
+    seccomp: int | None = None,
+) -> list[str]:
+    """The command line that runs `argv` isolated, with ``HOME`` to write in, kept in memory.
 
-    `hide` are folders and files that must not be seen even where they stand inside a folder that is.
+    `work` is a folder that it sees where it stands; `hide` are folders and files that must not be seen even where
+    they stand inside a folder that is; `seccomp` is a file descriptor with a filter of system calls.
     """
-    shown = visible()
+    shown, limits = visible(), limits or Limits()
     return [
         *("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"),
         *("--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv", "--hostname", "kernel"),
+        *(("--seccomp", str(seccomp)) if seccomp is not None else ()),
         *("--proc", "/proc", "--dev", "/dev"),
-        *("--size", str(TMPFS_BYTES), "--tmpfs", "/dev/shm", "--size", str(TMPFS_BYTES), "--tmpfs", "/tmp"),
+        *_memory("/dev/shm", limits.shared_mb),
+        *_memory(HOME, limits.folder_mb),
         *_each("--ro-bind-try", (*SYSTEM, *SYSTEM_FILES)),
-        *_each("--ro-bind", shown),
+        *_each("--ro-bind", (*shown, *((work,) if work else ()))),
         *_masks(hide, (*map(Path, SYSTEM), *shown)),
-        *("--bind", str(work), str(work), "--chdir", str(work)),
+        *("--chdir", HOME),
         # Whoever grades as root is root's user id in here too, without its privileges; what belongs to root
         # under /proc/sys (the core pattern, say) could still be written.
         *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"),
-        *_environment(work),
+        *_environment(),
         "--",
         *argv,
     ]
@@ -92,10 +102,14 @@ def _masks(hide: Iterable[Path], shown: Iterable[Path]) -> list[str]:
     return words
 
 
-def _environment(work: Path) -> list[str]:
+def _memory(path: str, megabytes: int) -> tuple[str, ...]:
+    return "--size", str(megabytes * 1_000_000), "--tmpfs", path
+
+
+def _environment() -> list[str]:
     values = {
-        "HOME": str(work),
-        "TMPDIR": str(work),
+        "HOME": HOME,
+        "TMPDIR": HOME,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
         "LANG": "C.UTF-8",
     }

@@ -11,6 +11,8 @@ from coursekit.grading.exercise.trees import tree
 from coursekit.grading.kernels.kernel import Execution
 from coursekit.grading.marking import runner
 from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, judge_task
+from coursekit.grading.marking.race import BadRace, add_races
+from coursekit.grading.marking.result import Mark, Result
 from coursekit.grading.marking.runner import Plan, Step
 
 SAID_CHARACTERS = 200
@@ -28,7 +30,8 @@ def find_problems(key: Key, seed: int, progress: Progress = None) -> list[Proble
     """What is wrong with a key, each with its cell.
 
     The key runs once by itself, with `seed` and with another one. Then all variants of a task's answer run one
-    after the other in a second kernel, the solution last, so that tasks which need it find it.
+    after the other in a second kernel, the solution last, so that tasks which need it find it. At last every raced
+    solution runs against itself.
     """
     needs = {name: task.needs for name, task in key.tasks.items()}
     alone = runner.run(Plan(tuple(_steps_alone(key, seed)), needs), progress)
@@ -42,11 +45,22 @@ def find_problems(key: Key, seed: int, progress: Progress = None) -> list[Proble
     needs = {_variant_task(task, v): task.needs for task in key.tasks.values() for v in _variants(task)}
     results = runner.run(Plan(tuple(_steps(key, seed)), needs), progress)
     for name, task in key.tasks.items():
-        for variant in _variants(task) if name in wanted else ():
-            parts = {role: results[f"{role} {name} {variant}"] for role in ("answer", "check", "judge")}
-            found += _variant_problems(key, task, variant, parts, wanted[name])
-        found += _forbidden_problems(key, task)
+        used = _forbidden(key, task, task.solution)
+        if used:
+            text = f"{name}: the solution uses what the task forbids: {used}"
+            found.append(Problem(text, _place(key, task, "answer")))
+        elif name in wanted:
+            found += _task_problems(key, task, results, wanted[name])
     return found
+
+
+def _task_problems(key: Key, task: Task, results: Results, wanted: list[dict]) -> Iterator[Problem]:
+    for variant in _variants(task):
+        parts = {role: results[f"{role} {task.name} {variant}"] for role in ("answer", "check", "judge")}
+        yield from _variant_problems(key, task, variant, parts, wanted)
+    yield from _forbidden_problems(key, task)
+    if task.race:
+        yield from _race_problems(key, task)
 
 
 def _given_steps(key: Key) -> Iterator[tuple[int, Step]]:
@@ -62,10 +76,12 @@ def _steps_alone(key: Key, seed: int) -> Iterator[Step]:
         if index in given:
             yield given[index]
         elif cell.role in ("answer", "judge"):
-            source = cell.source if cell.role == "answer" else apart(cell.source, seed)
-            yield Step(f"{cell.role} {cell.task}", cell.role, cell.task, source, key.tasks[cell.task].timeout)
+            task = key.tasks[cell.task]
+            source = cell.source if cell.role == "answer" else apart(cell.source, seed, task.forbid)
+            yield Step(f"{cell.role} {task.name}", cell.role, task.name, source, task.timeout)
     for name, task in key.tasks.items():
-        yield Step(f"judge {name} again", "judge", name, apart(task.judge, seed + 1), task.timeout)
+        again = apart(task.judge, seed + 1, task.forbid)
+        yield Step(f"judge {name} again", "judge", name, again, task.timeout)
 
 
 def _steps(key: Key, seed: int) -> Iterator[Step]:
@@ -75,9 +91,9 @@ def _steps(key: Key, seed: int) -> Iterator[Step]:
             yield given[index]
         elif cell.role == "judge":
             task = key.tasks[cell.task]
+            check, judge = (apart(source, seed, task.forbid) for source in (task.check, task.judge))
             for variant, source in _variants(task).items():
-                parts = {"answer": source, "check": apart(task.check, seed), "judge": apart(task.judge, seed)}
-                for role, text in parts.items():
+                for role, text in {"answer": source, "check": check, "judge": judge}.items():
                     label = f"{role} {task.name} {variant}"
                     yield Step(label, role, _variant_task(task, variant), text, task.timeout)
 
@@ -163,11 +179,16 @@ def _variant_problems(
     """Whether one answer earns what it should, and whether the visible check says of it what it should."""
     mark, check = judge_task(task, parts["answer"], parts["check"], parts["judge"], wanted), parts["check"]
     said = _short(check.text)
+    number = int(variant.split()[1]) - 1 if variant.startswith("wrong") else 0
+    place = _place(key, task, "wrong" if variant.startswith("wrong") else "answer", number)
     if check.status != "ok":
         text = f"{task.name}: with the {variant} answer its check ends in {_end(check)}"
-        yield Problem(text, _place(key, task, "check"))
+        yield Problem(text, _place(key, task, "check") if check.status == "error" else place)
     if variant == "solution":
-        if mark.points != task.points:
+        if mark.status == "refused":
+            text = f"{task.name}: the solution uses what the task forbids: {mark.message}"
+            yield Problem(text, place)
+        elif mark.points != task.points:
             text = f"{task.name}: the solution earns {mark.points} of {task.points}: {mark.message}"
             again = " (other values than before with the same seed: draw from rng alone, and ask no clock)"
             yield Problem(text + again * (mark.status == "wrong"), _place(key, task, "judge"))
@@ -175,8 +196,6 @@ def _variant_problems(
             text = f"{task.name}: the visible check refuses the solution: {said}"
             yield Problem(text, _place(key, task, "check"))
         return
-    number = int(variant.split()[1]) - 1 if variant != "empty" else 0
-    place = _place(key, task, "answer" if variant == "empty" else "wrong", number)
     if mark.points:
         text = f"{task.name}: the {variant} answer earns {mark.points} point{'s' * (mark.points > 1)}"
         yield Problem(f"{text}; add a case to the judge cell that tells it from the solution", place)
@@ -189,20 +208,33 @@ def _variant_problems(
 
 
 def _forbidden_problems(key: Key, task: Task) -> Iterator[Problem]:
-    """Whether answers that use what is forbidden are refused, and the solution is not, as grading would see them."""
-    place = _place(key, task, "answer")
-    given = "\n".join(step.source for _, step in _given_steps(key))
-    others = [other.solution for other in key.tasks.values() if other.name != task.name]
-    used = find_forbidden(task.solution, task.forbid, given, others)
-    if used:
-        yield Problem(f"{task.name}: the solution uses what the task forbids: {used}", place)
-        return
+    """Calls that the task forbids, each in an answer that should be refused for it."""
     for entry in task.forbid:
         use = "a @ b" if entry == "@" else f"x{entry}()" if entry.startswith(".") else f"{entry}()"
         top = entry.split(".")[0]
         source = f"import {top}\n{use}" if "." in entry[1:] and top else use
-        if find_forbidden(f"{task.solution}\n{source}", task.forbid, given, others) is None:
-            yield Problem(f"{task.name}: a call of {entry} is not refused", place)
+        if not _forbidden(key, task, f"{task.solution}\n{source}"):
+            yield Problem(f"{task.name}: a call of {entry} is not refused", _place(key, task, "answer"))
+
+
+def _forbidden(key: Key, task: Task, source: str) -> str | None:
+    """What grading would find in this source before it runs."""
+    given = "\n".join(step.source for _, step in _given_steps(key))
+    others = [other.solution for other in key.tasks.values() if other.name != task.name]
+    return find_forbidden(source, task.forbid, given, others)
+
+
+def _race_problems(key: Key, task: Task) -> Iterator[Problem]:
+    """Why a race of the solution against itself comes to nothing: too short to be timed, or not right in it."""
+    right = Mark(task.name, task.title, task.points, task.points, "right", "")
+    solutions = {name: other.solution for name, other in key.tasks.items()}
+    try:
+        *_, raced = add_races(key, solutions, Result(key.name, "graded", marks=(right,))).marks
+        problem = "" if raced.points else raced.message
+    except BadRace as error:
+        problem = str(error)
+    if problem:
+        yield Problem(f"{task.name}: {problem}", _place(key, task, "race"))
 
 
 def _place(key: Key, task: Task, role: str, number: int = 0) -> int:

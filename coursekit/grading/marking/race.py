@@ -6,6 +6,7 @@ nor a patched clock, nor a value computed later makes an answer faster than it i
 kernel is stopped while the solution runs.
 """
 
+import itertools
 import math
 import secrets
 import statistics
@@ -16,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
-from scipy.stats import binom
 
 from coursekit.grading.compare import BadValue, decode, difference
 from coursekit.grading.exercise.key import Key, Task
@@ -206,9 +206,17 @@ def _ratio(times: list[tuple[float, float, float]], task: Task) -> Ratio:
             f"wanted: {SHORTEST_S * 1e3:g} ms and more, so draw larger inputs"
         )
     ratios = sorted(max(own - idle, 0.0) / max(mine - idle, ours / 2) for mine, own, _ in times)
-    rank = int(binom.ppf((1 - CONFIDENCE) / 2, len(ratios), 0.5))
-    rank = max(rank - 1, 0)
-    return Ratio(statistics.median(ratios), ratios[rank], ratios[-1 - rank], len(ratios))
+    cut = _cut(len(ratios))
+    return Ratio(statistics.median(ratios), ratios[cut], ratios[-1 - cut], len(ratios))
+
+
+def _cut(laps: int) -> int:
+    """How many of the sorted laps are left out at either end of the interval for their median.
+
+    The k-th smallest of n is above the median if fewer than k lie below it: a binomial with one half.
+    """
+    below = itertools.accumulate(math.comb(laps, k) / 2**laps for k in range(laps))
+    return max(sum(share <= (1 - CONFIDENCE) / 2 for share in below) - 1, 0)
 
 
 def _is_settled(ratio: Ratio, possible: int) -> bool:

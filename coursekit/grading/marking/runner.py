@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbval.plugin import IPyNbCell, IPyNbFile
 
+from coursekit.grading.exercise.format import nbformat
 from coursekit.grading.kernels.kernel import GONE, Execution, GradingKernel
 from coursekit.grading.kernels.pool import Pool
+
+from nbval.plugin import IPyNbCell, IPyNbFile  # isort: skip  (it imports nbformat, too)
 
 # The last two collect garbage at every end of pytest, a quarter of a second each time.
 PLUGINS_OFF = (

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from coursekit.grading.course.gradebook import Row, writable
 from coursekit.grading.marking.result import Result
+from coursekit.grading.report.text import visible
 
 
 @contextlib.contextmanager
@@ -37,7 +38,7 @@ def print_result(result: Result, seed: int) -> None:
     """A learner's own marks."""
     console = Console()
     if result.status != "graded":
-        console.print(Text(f"{result.exercise}: {result.message}"))
+        console.print(_shown(f"{result.exercise}: {result.message}"))
         return
     table = Table(
         title=f"{result.exercise}: {result.points} of {result.possible} points", title_justify="left"
@@ -48,10 +49,10 @@ def print_result(result: Result, seed: int) -> None:
     table.add_column("First difference", overflow="fold")
     for mark in result.marks:
         cases = f"{mark.cases_right} of {mark.cases}" if mark.cases else ""
-        table.add_row(Text(mark.title), f"{mark.points} of {mark.possible}", cases, Text(mark.message))
+        table.add_row(_shown(mark.title), f"{mark.points} of {mark.possible}", cases, _shown(mark.message))
     console.print(table)
     for note in result.notes:
-        console.print(Text(f"Note: {note}."))
+        console.print(_shown(f"Note: {note}."))
     if not result.is_full:
         console.print(f"The same inputs again: --seed {seed}")
 
@@ -68,7 +69,12 @@ def print_class(rows: list[Row], strays: Iterable[Path], gradebook: Path) -> Non
         result = row.result
         remark = result.message or "; ".join(result.notes)
         points = f"{result.points} of {result.possible}"
-        table.add_row(Text(row.learner), result.exercise, result.status, points, Text(remark))
+        table.add_row(_shown(row.learner), result.exercise, result.status, points, _shown(remark))
     console.print(table)
     for path in strays:
-        console.print(Text(f"Passed over, as it is no learner's folder: {writable(path.name)}"))
+        console.print(_shown(f"Passed over, as it is no learner's folder: {writable(path.name)}"))
+
+
+def _shown(text: str) -> Text:
+    """A text that may be a learner's: no markup, and nothing that steers the terminal."""
+    return Text(visible(text))

@@ -1,0 +1,62 @@
+"""``coursekit lint``: what is wrong with an exercise of one's own."""
+
+import argparse
+import sys
+from pathlib import Path
+
+CLEAN, FOUND, UNREADABLE = 0, 1, 2
+SEED = 1
+
+
+def add(commands, solutions) -> None:
+    command = commands.add_parser("lint", help="name everything that is wrong with an exercise of your own")
+    command.add_argument("keys", type=Path, nargs="+", metavar="KEY", help="a notebook of solutions/")
+    command.add_argument("--seed", type=int, default=SEED, help=f"for the drawn inputs (default: {SEED})")
+    command.add_argument("--no-run", action="store_true", help="only what can be said without running it")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from coursekit.grading.exercise.notebook import BadNotebook
+
+    if args.seed < 0:
+        raise ValueError(f"--seed {args.seed}: a whole number from 0 is wanted")
+    status = CLEAN
+    for path in args.keys:
+        try:
+            status = max(status, _lint(path, None if args.no_run else args.seed))
+        except (BadNotebook, OSError) as error:
+            print(f"coursekit lint: {error}", file=sys.stderr)
+            status = UNREADABLE
+    return status
+
+
+def _lint(path: Path, seed: int | None) -> int:
+    """Print the findings of one key, without running it where there is no seed; returns the status."""
+    from coursekit.grading.exercise.key import load_key, problems
+    from coursekit.grading.exercise.lint import lint
+    from coursekit.grading.exercise.notebook import read_cells
+
+    findings = lint(path)
+    key = None if any(problems(list(read_cells(path)))) else load_key(path)
+    if seed is not None and key and key.tasks:
+        findings = sorted([*findings, *_proof(path, key, seed)])
+    for finding in findings:
+        print(f"{path}, {finding}" if finding.cell else f"{path}: {finding}")
+    if findings:
+        later = "; the rest shows when these are mended" if key is None and seed is not None else ""
+        print(f"{path}: {len(findings)} finding{'s' * (len(findings) > 1)}{later}")
+        return FOUND
+    how = "" if seed is not None else ", without running it"
+    print(f"{path}: nothing to mend in {len(key.tasks)} tasks, {key.points} points{how}")
+    return CLEAN
+
+
+def _proof(path: Path, key, seed: int) -> list:
+    """What shows when the key runs."""
+    from coursekit.grading.exercise.lint import located
+    from coursekit.grading.marking.proof import find_problems
+    from coursekit.grading.report import tables
+
+    with tables.steps(key.name) as step:
+        return located(path, find_problems(key, seed, lambda done: step(done.label)))

@@ -1,0 +1,126 @@
+"""``coursekit similar``: answers that are nearly the same, for a person to look at."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+LINES = 40
+
+
+def add(commands, solutions) -> None:
+    command = commands.add_parser(
+        "similar", parents=[solutions], help="answers of different learners that are nearly the same"
+    )
+    command.add_argument("--gradebook", type=Path, required=True)
+    command.add_argument("--exercise", help="look at this one only")
+    command.add_argument(
+        "--threshold", type=float, default=0.9, help="how alike, above 0 and at most 1 (default: 0.9)"
+    )
+    command.add_argument("--show", type=int, metavar="N", help="pair N of the table, side by side")
+    command.add_argument("--lines", type=int, default=LINES, help=f"how many lines of it (default: {LINES})")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from coursekit.grading.course.gradebook import read_rows
+    from coursekit.grading.course.similar import compare
+
+    rows = read_rows(args.gradebook)
+    if args.exercise is not None:
+        known = sorted({row.result.exercise for row in rows})
+        rows = [row for row in rows if row.result.exercise == args.exercise]
+        if not rows:
+            raise ValueError(
+                f"{args.gradebook} has no exercise {args.exercise!r}; it has {', '.join(known) or 'none'}"
+            )
+    found = compare(rows, handed_out(rows, args.solutions, args.gradebook), args.threshold)
+    if args.show is None:
+        _print_pairs(found)
+    elif not 1 <= args.show <= len(found.pairs):
+        raise ValueError(f"--show {args.show}: wanted a pair of the table, from 1 to {len(found.pairs)}")
+    elif args.lines < 1:
+        raise ValueError(f"--lines {args.lines}: wanted 1 or more")
+    else:
+        _print_pair(found.pairs[args.show - 1], args.lines)
+    return 0
+
+
+def handed_out(rows: Iterable, named: Path | None, near: Path) -> dict[str, str]:
+    """The released answer cells by "exercise/task", of the exercises whose keys are found.
+
+    Without keys the comparison goes on without them. Raises ValueError for a folder that was named and is none, or
+    has a broken key.
+    """
+    from coursekit.grading.commands.places import find_solutions
+    from coursekit.grading.exercise.key import load_key
+    from coursekit.grading.exercise.release import skeleton
+
+    try:
+        solutions = find_solutions(named, near)
+    except ValueError:
+        if named is not None:
+            raise
+        return {}
+    given = {}
+    for exercise in sorted({row.result.exercise for row in rows}):
+        path = solutions / f"{Path(exercise).name}.ipynb"
+        if not path.is_file():
+            continue
+        try:
+            tasks = load_key(path).tasks.values()
+        except ValueError:
+            if named is not None:
+                raise
+            continue
+        given |= {f"{exercise}/{task.name}": skeleton(task.solution) for task in tasks}
+    return given
+
+
+def _print_pairs(found) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from coursekit.grading.report.overview import percent
+    from coursekit.grading.report.text import visible
+
+    console = Console()
+    number = len(found.pairs)
+    title = f"{number} pair{'' if number == 1 else 's'} of answers that are nearly the same"
+    table = Table(title=title, title_justify="left")
+    table.add_column("N", justify="right", no_wrap=True)
+    for column in ("Exercise", "Task", "Learner", "Learner"):
+        table.add_column(column, overflow="fold")
+    table.add_column("Alike", justify="right", no_wrap=True)
+    for number, pair in enumerate(found.pairs, 1):
+        cells = [Text(visible(cell)) for cell in (pair.exercise, pair.task, pair.a, pair.b)]
+        table.add_row(str(number), *cells, f"{percent(pair.likeness, 1)} %")
+    console.print(table)
+    console.print(
+        f"{sum(found.judged.values())} answers were compared; {sum(found.too_short.values())} were not: too short, "
+        "or with too little that the task and most of the class do not share."
+    )
+    console.print("Alike is not copied: read both (--show N) before you think anything.")
+
+
+def _print_pair(pair, lines: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from coursekit.grading.report.overview import percent
+    from coursekit.grading.report.text import visible
+
+    title = f"{pair.exercise}, {pair.task}: {percent(pair.likeness, 1)} % alike"
+    table = Table(title=Text(visible(title)), title_justify="left", expand=True)
+    sources = [visible(source).splitlines() for source in (pair.source_a, pair.source_b)]
+    for learner, source in zip((pair.a, pair.b), sources, strict=True):
+        table.add_column(Text(f"{visible(learner)}, {len(source)} lines"), ratio=1, overflow="fold")
+    table.add_row(*(_code(source[:lines]) for source in sources))
+    Console().print(table)
+
+
+def _code(lines: Sequence[str]):
+    from rich.syntax import Syntax
+
+    return Syntax("\n".join(lines), "python", theme="ansi_dark", word_wrap=True, background_color="default")

@@ -1,0 +1,112 @@
+"""What the rows of a class say together: which tasks were hard, which mistakes were common, what to beware of."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from coursekit.grading.course.gradebook import Row
+from coursekit.grading.marking.result import Mark
+
+UNTRIED = ("empty", "missing", "waiting")  # their messages say nothing about a mistake
+NUMBER = re.compile(r"[-+−]?(?:\d[\d_]*(?:\.\d*)?(?:e[-+]?\d+)?j?|\b(?:nan|inf)\b)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """How a class did on a task: who earned all of its points, and the statuses of those who did not."""
+
+    title: str
+    full: int
+    total: int
+    others: tuple[tuple[str, int], ...]
+
+    @property
+    def percent(self) -> int:
+        return percent(self.full, self.total)
+
+    @property
+    def why(self) -> str:
+        return ", ".join(f"{n} {status}" for status, n in self.others)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Something that several learners got: a hint, or a message (the first learner's, standing for its like)."""
+
+    title: str
+    text: str
+    learners: tuple[str, ...]
+
+
+def percent(part: float, whole: float) -> int:
+    """A share as a whole number; 100 only where nothing is missing."""
+    return int(round(100 * part / whole, 6)) if whole else 0
+
+
+def is_full(mark: Mark) -> bool:
+    """Whether a task earned all its points."""
+    return 0 < mark.possible <= mark.points
+
+
+def solved(rows: Iterable[Row]) -> list[Solved]:
+    """Each task of one exercise, in its order, over the submissions that were graded."""
+    marks = defaultdict(list)
+    for _, mark in _marks(rows):
+        marks[mark.task, mark.title].append(mark)
+    found = []
+    for (_, title), those in marks.items():
+        others = Counter(mark.status for mark in those if not is_full(mark))
+        found.append(Solved(title, sum(map(is_full, those)), len(those), tuple(others.most_common())))
+    return found
+
+
+def recognised(rows: Iterable[Row]) -> list[Mistake]:
+    """The hints that wrong answers of one exercise earned, the commonest first."""
+    return _common(rows, lambda mark: mark.hint)
+
+
+def unrecognised(rows: Iterable[Row]) -> list[Mistake]:
+    """What went wrong where no hint fitted. Messages that differ in their numbers alone count as one."""
+    return _common(rows, lambda mark: "" if mark.hint or mark.status in UNTRIED else mark.message)
+
+
+def cautions(rows: Iterable[Row]) -> list[str]:
+    """Sentences on what makes these marks less sure, or less comparable, than they look."""
+    rows = list(rows)
+    found = []
+    open_ones = [row for row in rows if row.sandbox != "bubblewrap"]
+    if open_ones:
+        found.append(
+            f"{len(open_ones)} of {len(rows)} rows were graded without a sandbox: what learners wrote could reach "
+            "this machine, its files and the keys."
+        )
+    for words, value in (
+        ("with different seeds: their hidden inputs differ", lambda row: row.seed),
+        ("by different versions of the key", lambda row: row.key_digest),
+    ):
+        by_exercise = defaultdict(set)
+        for row in rows:
+            by_exercise[row.result.exercise].add(value(row))
+        mixed = sorted(name for name, values in by_exercise.items() if len(values) > 1)
+        if mixed:
+            found.append(f"Graded {words}: {', '.join(mixed)}. Grade everybody anew where that matters.")
+    return found
+
+
+def _common(rows: Iterable[Row], text: Callable[[Mark], str]) -> list[Mistake]:
+    """What marks short of full say, by task and text without its numbers, the commonest first."""
+    groups = defaultdict(list)
+    for learner, mark in _marks(rows):
+        said = text(mark)
+        if said and not is_full(mark):
+            groups[mark.title, NUMBER.sub("#", said)].append((said, learner))
+    found = []
+    for (title, _), those in groups.items():
+        learners = tuple(dict.fromkeys(learner for _, learner in those))
+        found.append(Mistake(title, those[0][0], learners))
+    return sorted(found, key=lambda mistake: -len(mistake.learners))
+
+
+def _marks(rows: Iterable[Row]) -> Iterable[tuple[str, Mark]]:
+    return ((row.learner, mark) for row in rows for mark in row.result.marks)
