@@ -123,7 +123,7 @@ def key_cells() -> Iterator[nbformat.NotebookNode]:
 
 def measure_speed(course: Course, rounds: int, console: Console) -> dict:
     """Seconds a submission, for each way of grading."""
-    count = 24
+    count = 48
     one, many = course.hand_in("one", 1), course.hand_in("many", count)
     ways = {
         "sandbox, 2 workers": Options(seed=1, workers=2),
@@ -166,13 +166,14 @@ def measure_endurance(course: Course, learners: int, hostile: int, console: Cons
     for part in (1, 2, 3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         threading.Thread(target=watch_memory, args=(process.pid, peak), daemon=True).start()
-        while process.poll() is None:
-            done = len(read_rows(book)) if book.exists() else 0
-            console.print(f"\r{done} of {learners} rows, killed {len(kills)} times", end="")
-            if part < 3 and done >= learners * part // 3:
-                os.kill(process.pid, signal.SIGKILL)
-                kills.append(done)
-            time.sleep(0.3)
+        with console.status("grading") as status:
+            while process.poll() is None:
+                done = len(read_rows(book)) if book.exists() else 0
+                status.update(f"{done} of {learners} rows, killed {len(kills)} times")
+                if part < 3 and done >= learners * part // 3:
+                    os.kill(process.pid, signal.SIGKILL)
+                    kills.append(done)
+                time.sleep(0.3)
     rows = read_rows(book)
     right = sum(row.result.points == (5 if row.learner.startswith("honest") else 4) for row in rows)
     figures = {
@@ -184,7 +185,7 @@ def measure_endurance(course: Course, learners: int, hostile: int, console: Cons
         "grader MB": round(peak[0] / 1e6),
     }
     console.print(
-        f"\r{learners} submissions, {hostile} of them hostile, killed at {kills[0]} and {kills[1]} rows:"
+        f"{learners} submissions, {hostile} of them hostile, killed at {kills[0]} and {kills[1]} rows:"
     )
     console.print(
         f"  {len(rows)} rows, {right} right, all of {figures['runs']} run, in {figures['seconds']} s"

@@ -2,8 +2,9 @@
 
 What runs inside a learner's kernel stands here: :mod:`~coursekit.grading.checks` (the visible check),
 :mod:`~coursekit.grading.judge` (values out, as data) and :mod:`~coursekit.grading.watch` (calls that a task forbids).
-What decides stands outside the kernel, each room on top of the one before: ``exercise`` (the key, and what is
-handed in), ``kernels`` (where it runs), ``marking`` (one notebook), ``course`` (a class), ``report``, ``commands``.
+What decides stands outside the kernel, each room on top of the ones before: ``exercise`` (the key, and what is
+handed in), ``lint`` (what is wrong with a key), ``kernels`` (where cells run), ``marking`` (one notebook), ``course``
+(a class over a term), ``collecting`` (what a platform delivers), ``report``, ``commands``.
 """
 
 __all__ = ["Check"]

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coursekit import cli
-from coursekit.grading.course import downloads
+from coursekit.grading.collecting import downloads
+from coursekit.grading.collecting.collect import BadCollection, collect, read_handed_in
+from coursekit.grading.collecting.downloads import BadDownload
 from coursekit.grading.course.classroom import read_class
-from coursekit.grading.course.collect import BadCollection, collect, read_handed_in
-from coursekit.grading.course.downloads import BadDownload
 from coursekit.grading.course.names import recognise, safe_file, safe_name, split_flat, unique
 from coursekit.grading.course.settings import Course
 from coursekit.grading.course.sheets import BadSheet, guard, sheet, unguard

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coursekit import cli
-from coursekit.grading.exercise.cases import read_cases
 from coursekit.grading.exercise.key import load_key, problems
-from coursekit.grading.exercise.lint import lint
-from coursekit.grading.exercise.lookup import why_nothing
 from coursekit.grading.exercise.notebook import BadNotebook, Cell, read_cells
 from coursekit.grading.exercise.release import release
-from coursekit.grading.exercise.trees import parse, told
+from coursekit.grading.lint.cases import read_cases
+from coursekit.grading.lint.findings import lint
+from coursekit.grading.lint.lookup import why_nothing
+from coursekit.grading.lint.trees import parse, told
 from tests.grading.conftest import code, key_cells, text, write_notebook
 
 KEYS = sorted((Path(__file__).parents[2] / "solutions").glob("*.ipynb"))

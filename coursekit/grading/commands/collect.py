@@ -24,7 +24,7 @@ def add(commands, solutions) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.course.collect import collect
+    from coursekit.grading.collecting.collect import collect
     from coursekit.grading.course.settings import find_course, load_course
 
     course = load_course(find_course(args.course, args.to))

@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
 def _lint(path: Path, seed: int | None) -> int:
     """Print the findings of one key, without running it where there is no seed; returns the status."""
     from coursekit.grading.exercise.key import load_key, problems
-    from coursekit.grading.exercise.lint import lint
     from coursekit.grading.exercise.notebook import read_cells
+    from coursekit.grading.lint.findings import lint
 
     findings = lint(path)
     key = None if any(problems(list(read_cells(path)))) else load_key(path)
@@ -54,7 +54,7 @@ def _lint(path: Path, seed: int | None) -> int:
 
 def _proof(path: Path, key, seed: int) -> list:
     """What shows when the key runs."""
-    from coursekit.grading.exercise.lint import located
+    from coursekit.grading.lint.findings import located
     from coursekit.grading.marking.proof import find_problems
     from coursekit.grading.report import tables
 

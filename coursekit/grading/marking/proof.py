@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from coursekit.grading.exercise.forbidden import find_forbidden
 from coursekit.grading.exercise.key import Key, Problem, Task
 from coursekit.grading.exercise.release import skeleton
-from coursekit.grading.exercise.trees import tree
 from coursekit.grading.kernels.kernel import Execution
+from coursekit.grading.lint.trees import tree
 from coursekit.grading.marking import runner
 from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, judge_task
 from coursekit.grading.marking.race import BadRace, add_races

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from coursekit.grading.collecting.downloads import Entry, Unreadable, open_download, unwrapped
+from coursekit.grading.collecting.roster import Known, Listed, assign, read_roster
+from coursekit.grading.collecting.shelf import Handed, InTheWay, Learner, Shelf
 from coursekit.grading.course import names
-from coursekit.grading.course.downloads import Entry, Unreadable, open_download, unwrapped
 from coursekit.grading.course.gradebook import writable
 from coursekit.grading.course.names import Origin, Person
 from coursekit.grading.course.records import (
@@ -27,9 +29,7 @@ from coursekit.grading.course.records import (
     read_records,
     read_worksheet,
 )
-from coursekit.grading.course.roster import Known, Listed, assign, read_roster
 from coursekit.grading.course.settings import Course
-from coursekit.grading.course.shelf import Handed, InTheWay, Learner, Shelf
 from coursekit.grading.exercise.notebook import exercise_of
 
 __all__ = ["BadCollection", "Collected", "Learner", "Record", "collect", "read_handed_in", "read_records"]
@@ -58,9 +58,9 @@ def collect(
 ) -> Collected:
     """Put what stands in a download, a folder or a zip archive, into a class's folder.
 
-    `roster` and `worksheet` are tables: the class (:func:`~coursekit.grading.course.roster.read_roster`), and Moodle's
-    grading worksheet, for its times. With `trust_times` those of the download are taken whatever they look like.
-    Raises :class:`BadCollection`, :class:`~coursekit.grading.course.downloads.BadDownload` or
+    `roster` and `worksheet` are tables: the class (:func:`~coursekit.grading.collecting.roster.read_roster`), and
+    Moodle's grading worksheet, for its times. With `trust_times` those of the download are taken whatever they look
+    like. Raises :class:`BadCollection`, :class:`~coursekit.grading.collecting.downloads.BadDownload` or
     :class:`~coursekit.grading.course.sheets.BadSheet` before anything is written.
     """
     course = course or Course()

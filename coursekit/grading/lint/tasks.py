@@ -4,12 +4,12 @@ import ast
 import builtins
 from collections.abc import Iterator, Sequence
 
-from coursekit.grading.exercise.cases import DRAWN, FIXED, GUESSED, read_cases
 from coursekit.grading.exercise.key import BEGIN, END, ROLES, Problem
-from coursekit.grading.exercise.lookup import why_nothing
 from coursekit.grading.exercise.notebook import Cell
 from coursekit.grading.exercise.release import skeleton
-from coursekit.grading.exercise.trees import (
+from coursekit.grading.lint.cases import DRAWN, FIXED, GUESSED, read_cases
+from coursekit.grading.lint.lookup import why_nothing
+from coursekit.grading.lint.trees import (
     BadCode,
     blocks,
     calls,

@@ -11,10 +11,10 @@ from pathlib import Path
 from coursekit.grading.exercise.format import nbformat
 from coursekit.grading.exercise.handout import Leak, refuse_leaks
 from coursekit.grading.exercise.key import BEGIN, END, METADATA, ROLES, Problem, load_key, problems
-from coursekit.grading.exercise.lint_tasks import task_problems
 from coursekit.grading.exercise.notebook import Cell, read_cells, read_notebook
 from coursekit.grading.exercise.release import release
-from coursekit.grading.exercise.trees import BadCode, parse, tree
+from coursekit.grading.lint.tasks import task_problems
+from coursekit.grading.lint.trees import BadCode, parse, tree
 
 SHOWN_CHARACTERS = 60
 
