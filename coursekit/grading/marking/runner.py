@@ -109,7 +109,7 @@ class GradedFile(IPyNbFile):
 
     def collect(self):
         for index, step in enumerate(self.plugin.plan.steps):
-            cell = nbformat.v4.new_code_cell(step.source)
+            cell = nbformat.NotebookNode(cell_type="code", source=step.source, outputs=[])
             yield GradedCell.from_parent(
                 self, name=step.label, cell_num=index, cell=cell, options={}, step=step
             )
