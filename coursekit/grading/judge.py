@@ -33,7 +33,7 @@ def judge(task: str) -> tuple[Callable, np.random.Generator]:
     """
 
     def emit(case: str, function, *args, **kwargs) -> None:
-        with watching(FORBID) as used:
+        with watching(FORBID, function) as used:
             try:
                 value = function(*copy.deepcopy(args), **kwargs) if callable(function) else function
                 data = encode(value)
@@ -106,17 +106,17 @@ def encode(value: object, depth: int = 0, most: int = MAX_ITEMS) -> dict:
     if isinstance(value, bool | np.bool_):
         return {"kind": "bool", "value": bool(value)}
     if isinstance(value, str):
-        return {"kind": "text", "value": value[:most]}
+        if len(value) > most:
+            raise ValueError(f"the returned text has {len(value)} characters")
+        return {"kind": "text", "value": value}
     if isinstance(value, int | float | complex | np.number):
         return _encode_array(np.asarray(value), most)
+    if isinstance(value, list | tuple | dict | set | frozenset) and len(value) > most:
+        raise ValueError(f"the returned {type(value).__name__} has {len(value)} items")
     if isinstance(value, list | tuple):
-        if len(value) > most:
-            raise ValueError(f"the returned {type(value).__name__} has {len(value)} items")
         return {"kind": "list", "items": [encode(item, depth + 1, most) for item in value]}
     if isinstance(value, dict):
-        items = [
-            [encode(k, depth + 1, most), encode(v, depth + 1, most)] for k, v in list(value.items())[:most]
-        ]
+        items = [[encode(k, depth + 1, most), encode(v, depth + 1, most)] for k, v in value.items()]
         return {"kind": "dict", "items": items}
     if isinstance(value, set | frozenset):
         return {"kind": "set", "items": [encode(item, depth + 1, most) for item in sorted(value)]}
@@ -128,7 +128,9 @@ def encode(value: object, depth: int = 0, most: int = MAX_ITEMS) -> dict:
 def _encode_array(array: np.ndarray, most: int) -> dict:
     if array.dtype.kind not in "biufc":  # Python's large integers come here as objects
         if array.ndim == 0 and isinstance(array.item(), int):
-            return {"kind": "integer", "value": hex(array.item())[:most]}
+            if array.item().bit_length() > 4 * most:
+                raise ValueError("the returned number is too large")
+            return {"kind": "integer", "value": hex(array.item())}
         return {"kind": "other", "type": f"array of {array.dtype}"}
     if array.dtype.name not in DTYPES:  # a long double, say
         array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)

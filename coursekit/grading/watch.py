@@ -30,13 +30,19 @@ def spellings(forbid: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def watching(forbid: tuple[str, ...]) -> Iterator[set[str]]:
-    """Collect the entries of `forbid` that the learner's code uses meanwhile, in this thread."""
+def watching(forbid: tuple[str, ...], answer: object = None) -> Iterator[set[str]]:
+    """Collect the entries of `forbid` that the learner's code uses meanwhile, in this thread.
+
+    `answer` is what is called as the learner's: it may be a forbidden function itself.
+    """
     used: set[str] = set()
     if not forbid:
         yield used
         return
     entries = spellings(forbid)
+    while isinstance(answer, functools.partial):
+        answer = answer.func
+    _match(entries, used, str(getattr(answer, "__module__", None)), str(getattr(answer, "__name__", None)))
     with contextlib.ExitStack() as stack:
         for entry in entries:
             stack.enter_context(_tripwire(entry, used))

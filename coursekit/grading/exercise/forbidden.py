@@ -8,7 +8,7 @@ What hides deeper than that is not found here; :mod:`coursekit.grading.watch` lo
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from coursekit.grading.watch import OPERATOR, spellings
 
@@ -27,10 +27,31 @@ def find_forbidden(
         return None
     forbid = spellings(forbid)
     try:
-        trees = [tree for text in (source, *others) if (tree := _parse(text)) is not None]
-        return _search(trees, forbid, _parse(context)) if _parse(source) is not None else None
+        answer = _parse(source)
+        if answer is None:
+            return None
+        return _search([answer, *_relevant(answer, others)], forbid, _parse(context))
     except (RecursionError, MemoryError):
         return "its answer is nested too deeply to be looked through for forbidden calls"
+
+
+def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]:
+    """The other answers, but for those that are nested too deeply to be looked through and that this one does not call.
+
+    Raises RecursionError for one that it calls.
+    """
+    for text in others:
+        tree = None
+        try:
+            tree = _parse(text)
+            if tree is not None:
+                _Names().visit(tree)
+        except (RecursionError, MemoryError):
+            if tree is not None and _defines(tree) & _mentions(answer):
+                raise
+        else:
+            if tree is not None:
+                yield tree
 
 
 def _parse(text: str) -> ast.Module | None:

@@ -8,6 +8,7 @@ from coursekit.grading.exercise.key import Key
 from coursekit.grading.exercise.notebook import BadNotebook, Cell, exercise_of, read_cells
 from coursekit.grading.exercise.release import skeleton
 
+MAX_CHARACTERS = 200_000  # of an answer
 MAX_LOOKED_AT = 50  # notebooks in a folder, where none has the exercise's name
 
 
@@ -36,7 +37,12 @@ def read_answers(path: Path, key: Key) -> Answers:
         cells = _claims(task, key.tasks[task].solution, code)
         written = [c for c in cells if not is_empty(c.source, key.tasks[task].solution)]
         if cells:
-            sources[task] = (written or cells)[0].source
+            source = (written or cells)[0].source
+            sources[task] = source[:MAX_CHARACTERS]
+            if len(source) > MAX_CHARACTERS:
+                notes.append(
+                    f"the answer of {task!r} is too long and was cut at {MAX_CHARACTERS:,} characters"
+                )
         if len(written) > 1:
             notes.append(f"{len(written)} cells claim to answer {task!r}; the first was graded")
     own = sum(_is_own(cell, key) for cell in code)

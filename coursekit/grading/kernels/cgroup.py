@@ -40,15 +40,13 @@ class Group:
         joins = " && ".join(f'echo $$ > "{folder}/cgroup.procs"' for folder in self.folders)
         return ["/bin/sh", "-c", f'{joins} && exec "$@"', "sh", *argv]
 
-    def killed_for_memory(self) -> bool:
-        """Whether the kernel had to end a process of the group."""
-        return any(
-            "oom_kill 0" not in _read(folder / "memory.oom_control") for folder in self._with("memory")
-        )
-
-    def refused_processes(self) -> bool:
-        """Whether the group wanted more processes than it may have."""
-        return any("max 0" not in _read(folder / "pids.events") for folder in self._with("pids"))
+    def exceeded(self) -> str:
+        """Which limit something in the group has run into: a status, or an empty text."""
+        if any("max 0" not in _read(folder / "pids.events") for folder in self._with("pids")):
+            return "processes"
+        if any("oom_kill 0" not in _read(folder / "memory.oom_control") for folder in self._with("memory")):
+            return "memory"
+        return ""
 
     def _with(self, controller: str) -> list[Path]:
         return [folder for folder in self.folders if MOUNT / controller in folder.parents]

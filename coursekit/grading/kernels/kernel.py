@@ -30,10 +30,15 @@ from coursekit.grading.kernels.limits import Limits
 PREFIX = "ck"  # of a kernel's folder
 POLL_S = 0.05
 WATCH_S = 0.2
+MEASURE_S = 0.02
 START_S = 30.0
 GRACE_S = 1.0
 MAX_HELD_MB = 100  # of messages that are under way and not complete, which zmq does not bound
+MAX_VALUES = (
+    1_000_000  # in the JSON of a cell's messages: each takes up to a hundred times its bytes in memory
+)
 CONTENT = 4  # the place of a message's content among its parts, after its signature and its headers
+NO_REPLY = "no word from Python itself (is it nested too deeply?)"
 GONE = ("timeout", "died", "flooded", "garbled", "memory", "processes", "disk")
 
 
@@ -79,7 +84,12 @@ class GradingKernel:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-"))
         transport = "tcp" if sys.platform == "win32" else "ipc"
         ip = "127.0.0.1" if transport == "tcp" else str(self.folder / "s")
-        file, info = write_connection_file(str(self.folder / "connection.json"), ip=ip, transport=transport)
+        file, info = write_connection_file(
+            str(self.folder / "connection.json"),
+            ip=ip,
+            transport=transport,
+            key=secrets.token_bytes(32).hex().encode(),
+        )
         self.group = Group(self.folder.name, isolation.limits) if isolation.sandboxed else None
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by kill)
         with contextlib.ExitStack() as lent:
@@ -135,7 +145,7 @@ class GradingKernel:
         result, started = Execution(), time.perf_counter()
         message_id = self.client.execute(source, store_history=False, allow_stdin=False, stop_on_error=False)
         reader = _Reader(result, message_id, self.client.session, self.isolation.limits)
-        held, replied = self._resident_mb(), None
+        held, measured, replied = self._resident_mb(), started, None
         while not reader.done:
             now = time.perf_counter()
             if self._has("iopub"):
@@ -149,8 +159,10 @@ class GradingKernel:
                     replied = now
             elif replied is not None and now - replied > GRACE_S:
                 result.status = "garbled"
-            if self._resident_mb() - held > MAX_HELD_MB:
-                result.status = "flooded"
+            if now - measured > MEASURE_S:
+                measured = now
+                if self._resident_mb() - held > MAX_HELD_MB:
+                    result.status = "flooded"
             if result.status in GONE:
                 break
             if now - started > timeout:
@@ -159,6 +171,10 @@ class GradingKernel:
                 self.watched = now
                 result.status = self._why_gone("") or result.status
         result.seconds = time.perf_counter() - started
+        if reader.done and replied is None and not self._replies(reader):
+            result.status, result.error = "error", NO_REPLY
+        if self.group is not None and result.status not in GONE:  # or it would be put down to the next cell
+            result.status = self.group.exceeded() or result.status
         return result
 
     def pause(self) -> None:
@@ -205,6 +221,14 @@ class GradingKernel:
             return True
         return False
 
+    def _replies(self, reader: "_Reader") -> bool:
+        """Whether a reply comes after the last output; none does where ipykernel itself fails at a cell."""
+        until = time.perf_counter() + GRACE_S
+        while time.perf_counter() < until:
+            if self._has("shell") and reader.is_reply(lambda: self._receive("shell")):
+                return True
+        return False
+
     def _why_lost(self) -> str:
         """Why the connection ended: with the process; by the kernel's will, and zmq tries to make it anew; or by
         zmq's own, at a message that is too large."""
@@ -219,11 +243,9 @@ class GradingKernel:
         """The limit that the kernel exceeded, if it did."""
         if not self.isolation.sandboxed:
             return otherwise
-        if self.group.refused_processes():
-            return "processes"
-        if self.group.killed_for_memory():
-            return "memory"
-        return watchdog.exceeded(self.process.pid, self.isolation.limits) or otherwise
+        return (
+            self.group.exceeded() or watchdog.exceeded(self.process.pid, self.isolation.limits) or otherwise
+        )
 
     def _signal(self, which: signal.Signals) -> None:
         for process in watchdog.family(self.process.pid):
@@ -252,7 +274,7 @@ class _Reader:
 
     def __init__(self, result: Execution, message_id: str, session: Session, limits: Limits) -> None:
         self.result, self.message_id, self.session, self.limits = result, message_id, session, limits
-        self.bytes = self.messages = 0
+        self.bytes = self.messages = self.values = 0
         self.done = False
 
     def take(self, receive: Callable[[], list[bytes]]) -> None:
@@ -279,7 +301,9 @@ class _Reader:
         parts = self.session.feed_identities(receive())[1]
         self.messages += 1
         self.bytes += sum(map(len, parts))
-        if self.bytes > self.limits.output_mb * 1_000_000 or self.messages > self.limits.messages:
+        self.values += sum(part.count(sign) for part in parts[: CONTENT + 1] for sign in (b",", b"[", b"{"))
+        most = self.limits.output_mb * 1_000_000
+        if self.bytes > most or self.messages > self.limits.messages or self.values > MAX_VALUES:
             self.result.status = "flooded"
             return parts, None
         return parts, self.session.deserialize(parts)

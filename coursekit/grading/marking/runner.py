@@ -52,8 +52,8 @@ class Plan:
 def run(plan: Plan, progress: Callable[[Step], None] | None = None, pool: Pool | None = None) -> dict:
     """Run a plan in kernels of its own, taken from `pool`; the :class:`Execution` of each step by its label.
 
-    A kernel that dies, hangs or floods is replaced. Where it died, the task is tried once more with nothing
-    but what it needs, so that no answer pays for what another one left behind.
+    A kernel that dies, hangs or exceeds a limit is replaced, and the task is tried once more with nothing but what
+    it needs, so that no answer pays for what another one left behind.
     """
     with tempfile.TemporaryDirectory(prefix="coursekit-") as folder:
         placeholder = Path(folder) / "submission.ipynb"
@@ -122,15 +122,15 @@ class GradedFile(IPyNbFile):
             self.kernel.kill()
 
     def execute(self, step: Step) -> Execution:
-        """Run a step. Where its kernel dies, try once more in a fresh one with only what the step needs:
-        what killed it may have been left behind by another answer."""
+        """Run a step. Where its kernel comes to an end, try once more in a fresh one with only what the step needs:
+        what ended it may have been left behind by another answer."""
         needs = self.plugin.plan.needs.get(step.task, ())
         for task in (step.task, *needs):
             if task in self.stopped:
                 return self.stopped[task]
         self._load(self._needed(step))
         result = self.kernel.run(step.source, step.timeout)
-        if result.status == "died" and any(s.task not in (None, step.task) for s in self.loaded):
+        if result.status in GONE and any(s.task not in (None, step.task) for s in self.loaded):
             self._fresh()
             self._load(self._needed(step))
             result = self.kernel.run(step.source, step.timeout)
