@@ -7,12 +7,21 @@ What hides deeper than that is not found here; :mod:`coursekit.grading.watch` lo
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from coursekit.grading.watch import OPERATOR, spellings
 
 PARSE = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+MAGIC = re.compile(r"[%!?]")
+MOST_MAGICS = 100
+MOST_MEANINGS = 100  # of one name
+MOST_PARTS = 50  # of a dotted path
+
+
+class Tangled(RuntimeError):
+    """The source takes too long to follow."""
 
 
 def find_forbidden(
@@ -31,14 +40,14 @@ def find_forbidden(
         if answer is None:
             return None
         return _search([answer, *_relevant(answer, others)], forbid, _parse(context))
-    except (RecursionError, MemoryError):
-        return "its answer is nested too deeply to be looked through for forbidden calls"
+    except (RuntimeError, MemoryError):
+        return "its answer is nested or tangled too deeply to be looked through for forbidden calls"
 
 
 def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]:
     """The other answers, but for those that are nested too deeply to be looked through and that this one does not call.
 
-    Raises RecursionError for one that it calls.
+    Raises RuntimeError for one that it calls.
     """
     for text in others:
         tree = None
@@ -46,7 +55,7 @@ def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]
             tree = _parse(text)
             if tree is not None:
                 _Names().visit(tree)
-        except (RecursionError, MemoryError):
+        except (RuntimeError, MemoryError):
             if tree is not None and _defines(tree) & _mentions(answer):
                 raise
         else:
@@ -55,13 +64,24 @@ def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]
 
 
 def _parse(text: str) -> ast.Module | None:
-    """The tree of a cell, IPython's magics included; None where Python would refuse it too."""
+    """The tree of a cell, IPython's magics included; None where Python would refuse it too.
+
+    Raises :class:`Tangled` for more magics than IPython translates in a while.
+    """
+    for translate in (str, _translated):
+        try:
+            return compile(translate(text), "<answer>", "exec", PARSE)
+        except (SyntaxError, ValueError):
+            continue
+    return None
+
+
+def _translated(text: str) -> str:
     from IPython.core.inputtransformer2 import TransformerManager
 
-    try:
-        return compile(TransformerManager().transform_cell(text), "<answer>", "exec", PARSE)
-    except (SyntaxError, ValueError):
-        return None
+    if len(MAGIC.findall(text)) > MOST_MAGICS:
+        raise Tangled
+    return TransformerManager().transform_cell(text)
 
 
 def _search(trees: list[ast.Module], forbid: tuple[str, ...], context: ast.Module | None) -> str | None:
@@ -142,6 +162,8 @@ class _Names(ast.NodeVisitor):
             if isinstance(target, ast.Name):
                 self.known[target.id] |= self.paths(value)
                 self.cache.clear()
+                if len(self.known[target.id]) > MOST_MEANINGS:
+                    raise Tangled
 
     def paths(self, node: ast.AST) -> frozenset[str]:
         """The dotted paths an expression can stand for; an unknown object's attribute is '?.name'."""
@@ -156,7 +178,10 @@ class _Names(ast.NodeVisitor):
         if isinstance(node, ast.NamedExpr):
             return self.paths(node.value)
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Store):
-            return [f"{base}.{node.attr}" for base in self.paths(node.value) or ("?",)]
+            bases = self.paths(node.value) or ("?",)
+            if any(base.count(".") >= MOST_PARTS for base in bases):
+                raise Tangled
+            return [f"{base}.{node.attr}" for base in bases]
         if isinstance(node, ast.Call) and node.args:
             return self._called(node, self.paths(node.func))
         return ()
