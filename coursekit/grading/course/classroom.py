@@ -183,9 +183,13 @@ class _Grading:
         by_learner = {submission.learner: submission for submission, _ in todo}
         graded = [(s, replace(result, status="graded", message="")) for s, result in todo]
         jobs = [self._job(s.learner, add_races, key, s.answers, result) for s, result in graded]
+        marked = {submission.learner: result for submission, result in graded}
         for count, (job, result, error) in enumerate(self.workers.run_alone(jobs), 1):
             self.told(f"{key.name}: race {count} of {len(jobs)}")
-            yield self._record(by_learner[job.name], _failed(key, error) if error else result)
+            if error:
+                said = f"its speed was not measured, which is no fault of its learner: {error}"
+                result = replace(marked[job.name], status=RACING, message=said)
+            yield self._record(by_learner[job.name], result)
 
     def _job(self, name: str, function: Callable, *arguments) -> Job:
         return Job(name, function, arguments, self.isolation)

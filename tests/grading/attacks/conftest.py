@@ -54,7 +54,9 @@ def course(tmp_path_factory, facts) -> Course:
 def graded(request, needs_sandbox, course) -> dict[str, Result]:
     """The result of every attack of the module that was asked for, and of the two neighbours."""
     items = [
-        item for item in request.session.items if item.module is request.module and hasattr(item, "callspec")
+        item
+        for item in request.session.items
+        if getattr(item, "module", None) is request.module and hasattr(item, "callspec")
     ]
     names = {item.callspec.params["attack"] for item in items if "attack" in item.callspec.params}
     for name in names:
