@@ -3,13 +3,15 @@
 Each payload is bounded by itself, too, so that a limit that fails harms nobody who runs these tests.
 """
 
+import os
+
 import psutil
 import pytest
 
 from tests.grading.attacks.attack import ALL, HONEST, SECONDS, Attack, when_called
 
 END = "time.time() + 15"  # of a payload whose limit fails
-MARK = "98765"  # seconds that a child of an attack would sleep
+MARK = f"98765{os.getpid()}"  # seconds that a child of an attack would sleep
 
 
 def endless(lines: str, **options) -> Attack:

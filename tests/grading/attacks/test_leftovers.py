@@ -1,11 +1,13 @@
 """What an answer leaves running, and what it asks of a person who is not there."""
 
+import os
+
 import psutil
 import pytest
 
 from tests.grading.attacks.attack import ALL, HONEST, RIGHT, Attack
 
-MARK = "98764"  # seconds that a child of an attack would sleep
+MARK = f"98764{os.getpid()}"  # seconds that a child of an attack would sleep
 SLOW = "import time\ntime.sleep(0.6)\n" + RIGHT["total"]  # so that there is a later for what comes later
 
 

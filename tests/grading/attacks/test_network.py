@@ -1,6 +1,7 @@
 """Reaching out: nothing that a submission sends arrives anywhere, not even on this machine."""
 
 import contextlib
+import os
 import selectors
 import socket
 import threading
@@ -9,7 +10,7 @@ import pytest
 
 from tests.grading.attacks.attack import ALL, Attack
 
-ABSTRACT = "\0coursekit-attack"
+ABSTRACT = f"\0coursekit-{os.getpid()}"
 
 
 def call(lines: str, shows: str, **options) -> Attack:
@@ -49,7 +50,7 @@ ATTACKS = {
     "a web page": call("urllib.request.urlopen('http://127.0.0.1:@TCP@/found')", REFUSED),
     "a name looked up": call("socket.getaddrinfo('example.org', 80)", REFUSED),
     "an abstract socket": call(
-        "with socket.socket(socket.AF_UNIX) as s:\n    s.connect(chr(0) + 'coursekit-attack')", REFUSED
+        "with socket.socket(socket.AF_UNIX) as s:\n    s.connect(@ABSTRACT@)", REFUSED
     ),
     "a raw socket": call("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", REFUSED),
     "the host of a virtual machine": call("socket.socket(socket.AF_VSOCK)", REFUSED),
@@ -103,7 +104,7 @@ def listener():
 @pytest.fixture(scope="module")
 def facts(listener):
     ports = {name: listener.port(name) for name in ("TCP", "UDP", "TCP6")}
-    return ports | {"ADDRESS": _own_address()}
+    return ports | {"ADDRESS": _own_address(), "ABSTRACT": ABSTRACT}
 
 
 def _own_address() -> str:

@@ -20,7 +20,8 @@ from tests.grading.attacks.attack import ALL, CANARY, Attack
 
 CALL = {"x86_64": {"add_key": 248, "keyctl": 250}, "aarch64": {"add_key": 217, "keyctl": 219}}
 SESSION, UNLINK = -3, 9
-SHARED_KEY = 0x7F3A0001
+KEY = f"coursekit-{os.getpid()}".encode()
+SHARED_KEY = 0x7F000000 + os.getpid()
 
 
 def spy(look: str, **options) -> Attack:
@@ -168,7 +169,7 @@ return found
     "keys of who grades": spy(
         """
 libc = ctypes.CDLL(None, use_errno=True)
-key = libc.syscall(@KEYCTL@, 10, -3, b"user", b"coursekit-attack", 0)
+key = libc.syscall(@KEYCTL@, 10, -3, b"user", @KEY@, 0)
 text = ctypes.create_string_buffer(100)
 return key, libc.syscall(@KEYCTL@, 11, key, text, 100), text.value
 """,
@@ -232,6 +233,7 @@ def facts():
     numbers = CALL.get(platform.machine(), {"add_key": -1, "keyctl": -1})
     column = list(seccomp.MACHINES).index(platform.machine()) if platform.machine() in seccomp.MACHINES else 0
     return {
+        "KEY": KEY,
         "KEYCTL": numbers["keyctl"],
         "PACKAGE": str(Path(seccomp.__file__)),
         "REFUSED": [both[column] for both in seccomp.CALLS.values()],
@@ -246,7 +248,7 @@ def secrets_of_this_user():
         return
     libc, numbers = ctypes.CDLL(None, use_errno=True), CALL[platform.machine()]
     text = CANARY.encode()
-    key = libc.syscall(numbers["add_key"], b"user", b"coursekit-attack", text, len(text), SESSION)
+    key = libc.syscall(numbers["add_key"], b"user", KEY, text, len(text), SESSION)
     memory = libc.shmget(SHARED_KEY, 64, 0o1600)
     yield
     if key > 0:
