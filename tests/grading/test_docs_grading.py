@@ -4,7 +4,10 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from coursekit.grading.exercise.notebook import MAX_MB
+from coursekit.grading.exercise.submission import MAX_CHARACTERS
 from coursekit.grading.kernels.limits import Limits
+from tests.grading.attacks.test_memory import MOST_MB
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "grading.md"
@@ -28,6 +31,14 @@ def test_every_limit_stands_on_the_page_as_it_is():
     assert found == asdict(Limits())
 
 
+def test_the_grader_s_own_figures_stand_there_too():
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"notebooks of {MAX_MB} MB at most, and answers of {MAX_CHARACTERS:,} characters" in page
+    assert f"below {MOST_MB} MB" in page
+
+
 def test_the_suite_it_names_is_there():
-    (suite,) = re.findall(r"pytest (\S+)", PAGE.read_text(encoding="utf-8"))
-    assert list((ROOT / suite).glob("test_*.py"))
+    page = PAGE.read_text(encoding="utf-8")
+    (suite,) = re.findall(r"pytest -n 2 --dist loadfile (\S+)", page)
+    modules = {path.stem for path in (ROOT / suite).glob("test_*.py")}
+    assert modules == set(re.findall(r"^\| `(test_\w+)` \|", page, re.MULTILINE))

@@ -156,7 +156,7 @@ SOURCES = {
         task="total",
         points=(1, 0, 0),
         status="refused",
-        says="nested too deeply",
+        says="too deeply to be looked through",
     ),
 }
 
