@@ -184,7 +184,9 @@ return key, libc.syscall(@KEYCTL@, 11, key, text, 100), text.value
 said = []
 for folder in (os.path.dirname(@PACKAGE@), sys.prefix, "/usr/lib", "/etc", "/", "/dev", "/proc/sys/kernel"):
     try:
-        open(os.path.join(folder, "new"), "w")
+        path = os.path.join(folder, "new")
+        open(path, "w")
+        os.unlink(path)
         said.append("wrote into " + folder)
     except OSError as error:
         said.append(type(error).__name__)
@@ -192,8 +194,8 @@ return said
 """,
         shows="found: (?!.*wrote into)",
     ),
-    "the kernel's settings changed": spy(
-        "open('/proc/sys/kernel/core_pattern', 'w').write('|/tmp/x')",
+    "the kernel's settings written": spy(
+        "path = '/proc/sys/kernel/core_pattern'\ntext = open(path).read()\nopen(path, 'w').write(text)",
         shows="refused: (OSError|PermissionError)",
     ),
     "a system key pressed": spy(
@@ -203,8 +205,18 @@ return said
     "root again": spy("os.setuid(0)", shows="refused: (OSError|PermissionError)"),
     "another root folder": spy("os.chroot('/tmp')", shows="refused: PermissionError"),
     "a namespace of its own": spy(
-        "libc = ctypes.CDLL(None, use_errno=True)\nreturn libc.unshare(0x10000000), ctypes.get_errno() > 0",
-        shows=r"found: \(-1, True\)",
+        """
+child = os.fork()  # which has one thread only
+if child == 0:
+    os._exit(ctypes.CDLL(None).unshare(0x10000000) == 0)
+return "made", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+""",
+        shows=r"found: \('made', 0\)",
+    ),
+    "privileges to be had": spy(
+        "lines = open('/proc/self/status').read().splitlines()\n"
+        "return [line.split()[1] for line in lines if line.startswith(('Cap', 'NoNewPrivs', 'Uid'))]",
+        shows=r"found: \['65534', ('0000000000000000', ){5}'1'\]",
     ),
     "something mounted anew": spy(
         "libc = ctypes.CDLL(None, use_errno=True)\nreturn libc.mount(b'none', b'/usr', b'', 32, None)",
