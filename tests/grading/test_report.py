@@ -401,9 +401,10 @@ def test_the_hardest_task_comes_first(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "shown"), [(0.29, 1, 29), (0.9999, 1, 99), (2, 3, 66), (5, 5, 100), (0, 0, 0)]
+    ("part", "whole", "shown"),
+    [(0.29, 1, 29), (0.9999, 1, 99), (2, 3, 67), (6, 7, 86), (1, 8, 13), (5, 5, 100), (0, 0, 0)],
 )
-def test_a_share_is_whole_only_where_nothing_is_missing(part, whole, shown):
+def test_a_share_is_rounded_and_whole_only_where_nothing_is_missing(part, whole, shown):
     assert overview.percent(part, whole) == shown
 
 
@@ -525,11 +526,18 @@ def heights(figure) -> list[float]:
 
 def test_the_distribution_counts_everybody_once(figures):
     charts.points_chart([0, 0, 2, 1.75, 3, 4.2, -1], 3, 2, name="e")
-    assert heights(figures[0]) == [3, 1, 1, 2, 2]
+    assert heights(figures[0]) == [3, 0, 2, 2, 2]
     assert figures[0].axes[0].patches[-1].get_y() == 3
     assert figures[0].alt == (
         "How many learners earned how many points: 7 graded, from -1 to 4.2 of 3 points, the median 1.75; 2 not graded."
     )
+
+
+def test_points_are_drawn_at_the_nearest_bar(figures):
+    charts.points_chart([5.6, 5.5, 5.4, 0.4], 7, name="e")
+    assert heights(figures[0]) == [1, 0, 0, 0, 0, 1, 2, 0]
+    charts.points_chart([5.6, 5.4], 40, name="e")
+    assert heights(figures[1])[1:3] == [1, 1], "three points in a bar: 5.4 in 3 to 5, 5.6 in 6 to 8"
 
 
 @pytest.mark.parametrize("possible", [0, 1, 19, 20, 100, 1000])

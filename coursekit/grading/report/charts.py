@@ -5,6 +5,7 @@ description for a screen reader.
 """
 
 import io
+import math
 import re
 import warnings
 import zlib
@@ -38,11 +39,14 @@ SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "coursekit", "hatch.linewidt
 
 
 def points_chart(points: Sequence[float], possible: int, ungraded: int = 0, *, name: str) -> str:
-    """How many learners earned how many points in an exercise. `ungraded` ones stand apart, at zero."""
+    """How many learners earned how many points in an exercise, each drawn at the nearest whole number.
+
+    `ungraded` ones stand apart, at zero.
+    """
     width = max(1, -(-(possible + 1) // MOST_BARS))  # points in a bar
     counts = [0] * (possible // width + 1)
     for value in points:
-        counts[min(max(int(value // width), 0), len(counts) - 1)] += 1
+        counts[min(max(math.floor(value + 0.5) // width, 0), len(counts) - 1)] += 1
     said = f"{len(points)} graded"
     if points:
         said += (

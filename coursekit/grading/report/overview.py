@@ -1,5 +1,6 @@
 """What the rows of a class say together: which tasks were hard, which mistakes were common, what to beware of."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -40,8 +41,10 @@ class Mistake:
 
 
 def percent(part: float, whole: float) -> int:
-    """A share as a whole number; 100 only where nothing is missing."""
-    return int(round(100 * part / whole, 6)) if whole else 0
+    """A share as the nearest whole number, a half upwards; 100 only where nothing is missing."""
+    if not whole:
+        return 0
+    return min(math.floor(100 * part / whole + 0.5), 100 if part >= whole else 99)
 
 
 def is_full(mark: Mark) -> bool:
