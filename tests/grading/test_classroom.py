@@ -8,7 +8,8 @@ import pytest
 from coursekit import cli
 from coursekit.grading.course.classroom import BadClass, Options, grade_class, read_class
 from coursekit.grading.course.gradebook import BadGradebook, Gradebook, Row
-from coursekit.grading.report.pages import page_name, write_reports
+from coursekit.grading.report.files import page_name
+from coursekit.grading.report.pages import write_reports
 
 WRONG = "def double(x):\n    return np.asarray(x) ** 2"
 PLAIN = Options(seed=1, workers=1, sandboxed=False)

@@ -1,6 +1,8 @@
 """``coursekit report``: pages of marks."""
 
 import argparse
+import sqlite3
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -17,17 +19,82 @@ def add(commands, solutions) -> None:
         type=Path,
         help="the course.toml with due times and the late rule (default: found from here)",
     )
+    command.add_argument(
+        "--collected",
+        type=Path,
+        metavar="FOLDER",
+        help="where coursekit collect put them: its numbers of the learners go into pages.csv",
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.commands.similar import handed_out
-    from coursekit.grading.course.gradebook import read_rows
+    from coursekit.grading.commands import similar
     from coursekit.grading.course.settings import find_course, load_course
+    from coursekit.grading.report.files import LIST, old_pages
     from coursekit.grading.report.pages import write_reports
 
-    rows = read_rows(args.gradebook)
-    course = load_course(find_course(args.course, args.gradebook))
-    paths = write_reports(rows, args.out, course, handed_out(rows, args.solutions, args.gradebook))
-    print(f"{len(paths) - 1} learners' pages and the overview: {paths[0]}")
+    if args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"--out {args.out} is a file; wanted: a folder for the pages")
+    rows = rows_of(args.gradebook)
+    if not rows:
+        raise ValueError(f"{args.gradebook} holds no marks, so no page was written; coursekit grade fills it")
+    found = find_course(args.course, args.gradebook)
+    course = load_course(found)
+    keys = similar.find_keys(rows, args.solutions, args.gradebook)
+    titles = {name: heading(key) for name, key in keys.items()}
+    ids = _numbers(args.collected)
+    before = old_pages(args.out)
+    try:
+        paths = write_reports(rows, args.out, course, similar.given_cells(keys), titles=titles, ids=ids)
+    except OSError as error:
+        raise ValueError(
+            f"the pages cannot be written to {args.out} ({error.strerror}); name another folder with --out"
+        ) from None
+    print(_course_sentence(found, course))
+    print(f"{len(paths) - 1} learners' pages and the overview: {paths[0]}; their list: {args.out / LIST}")
+    gone = [path for path in before if not path.exists()]
+    if gone:
+        print(
+            f"Deleted, of learners who are no longer in the gradebook: {len(gone)} old page{'s' * (len(gone) > 1)}"
+        )
     return 0
+
+
+def rows_of(gradebook: Path) -> list:
+    """The rows of a gradebook. Raises ValueError with a sentence, also where the database cannot be read."""
+    from coursekit.grading.course.gradebook import read_rows
+
+    try:
+        return read_rows(gradebook)
+    except sqlite3.Error as error:
+        raise ValueError(
+            f"{gradebook} cannot be read ({error}); copy it to a folder that you may write to, and name the copy"
+        ) from None
+
+
+def heading(key) -> str:
+    """The exercise's first heading; empty where its key has none."""
+    texts = (cell.source for cell in key.cells if cell.kind == "markdown")
+    lines = (line for text in texts for line in text.splitlines())
+    return next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
+
+
+def _course_sentence(found: Path | None, course) -> str:
+    if found is None:
+        return "No course.toml was found, so no due times counted; name one with --course FILE"
+    if not course.due:
+        return f"The course is {found}; it has no due times, so none counted"
+    return f"The course is {found}; its due times counted"
+
+
+def _numbers(collected: Path | None) -> Mapping[str, str]:
+    """A learner's number on the platform, as ``handed_in.csv`` has it."""
+    from coursekit.grading.course.records import RECORDS, read_records
+
+    if collected is None:
+        return {}
+    records: Iterable = read_records(collected)
+    if not records:
+        raise ValueError(f"--collected {collected} has no {RECORDS}; coursekit collect writes one")
+    return {record.learner: record.lms_id for record in records if record.lms_id}

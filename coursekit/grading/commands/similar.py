@@ -1,7 +1,7 @@
 """``coursekit similar``: answers that are nearly the same, for a person to look at."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 LINES = 40
@@ -22,10 +22,10 @@ def add(commands, solutions) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.course.gradebook import read_rows
+    from coursekit.grading.commands.report import rows_of
     from coursekit.grading.course.similar import compare
 
-    rows = read_rows(args.gradebook)
+    rows = rows_of(args.gradebook)
     if args.exercise is not None:
         known = sorted({row.result.exercise for row in rows})
         rows = [row for row in rows if row.result.exercise == args.exercise]
@@ -46,14 +46,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def handed_out(rows: Iterable, named: Path | None, near: Path) -> dict[str, str]:
-    """The released answer cells by "exercise/task", of the exercises whose keys are found.
+    """The released answer cells by "exercise/task", of the exercises that :func:`find_keys` finds."""
+    return given_cells(find_keys(rows, named, near))
 
-    Without keys the comparison goes on without them. Raises ValueError for a folder that was named and is none, or
-    has a broken key.
+
+def given_cells(keys: Mapping) -> dict[str, str]:
+    """The released answer cells of these keys, by "exercise/task"."""
+    from coursekit.grading.exercise.release import skeleton
+
+    return {
+        f"{exercise}/{task.name}": skeleton(task.solution)
+        for exercise, key in keys.items()
+        for task in key.tasks.values()
+    }
+
+
+def find_keys(rows: Iterable, named: Path | None, near: Path) -> dict:
+    """The keys by exercise, of those that are found: the others' answers are compared without one.
+
+    Raises ValueError for a folder that was named and is none, or has a broken key.
     """
     from coursekit.grading.commands.places import find_solutions
     from coursekit.grading.exercise.key import load_key
-    from coursekit.grading.exercise.release import skeleton
 
     try:
         solutions = find_solutions(named, near)
@@ -61,19 +75,17 @@ def handed_out(rows: Iterable, named: Path | None, near: Path) -> dict[str, str]
         if named is not None:
             raise
         return {}
-    given = {}
+    keys = {}
     for exercise in sorted({row.result.exercise for row in rows}):
         path = solutions / f"{Path(exercise).name}.ipynb"
         if not path.is_file():
             continue
         try:
-            tasks = load_key(path).tasks.values()
+            keys[exercise] = load_key(path)
         except ValueError:
             if named is not None:
                 raise
-            continue
-        given |= {f"{exercise}/{task.name}": skeleton(task.solution) for task in tasks}
-    return given
+    return keys
 
 
 def _print_pairs(found) -> None:

@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from coursekit.grading.course.classroom import RACING
 from coursekit.grading.course.gradebook import Row
 from coursekit.grading.marking.result import Mark
 
+RACING_IN_WORDS = "speed not marked yet"
 UNTRIED = ("empty", "missing", "waiting")  # their messages say nothing about a mistake
 NUMBER = re.compile(r"[-+−]?(?:\d[\d_]*(?:\.\d*)?(?:e[-+]?\d+)?j?|\b(?:nan|inf)\b)", re.IGNORECASE)
 
@@ -47,6 +49,17 @@ def percent(part: float, whole: float) -> int:
     return min(math.floor(100 * part / whole + 0.5), 100 if part >= whole else 99)
 
 
+def spoken(status: str) -> str:
+    """A submission's status as a person says it."""
+    return RACING_IN_WORDS if status == RACING else status
+
+
+def with_speed(marks: Iterable[Mark]) -> list[tuple[Mark, bool]]:
+    """Each mark, and whether it is for speed: the second one that its task has."""
+    seen: set[str] = set()
+    return [(mark, mark.task in seen or seen.add(mark.task) is not None) for mark in marks]
+
+
 def is_full(mark: Mark) -> bool:
     """Whether a task earned all its points."""
     return 0 < mark.possible <= mark.points
@@ -55,7 +68,7 @@ def is_full(mark: Mark) -> bool:
 def solved(rows: Iterable[Row]) -> list[Solved]:
     """Each task of one exercise, in its order, over the submissions that were graded."""
     marks = defaultdict(list)
-    for _, mark in _marks(rows):
+    for _, mark, _ in _marks(rows):
         marks[mark.task, mark.title].append(mark)
     found = []
     for (_, title), those in marks.items():
@@ -66,12 +79,17 @@ def solved(rows: Iterable[Row]) -> list[Solved]:
 
 def recognised(rows: Iterable[Row]) -> list[Mistake]:
     """The hints that wrong answers of one exercise earned, the commonest first."""
-    return _common(rows, lambda mark: mark.hint)
+    return _common(rows, lambda mark, is_speed: "" if mark.status in UNTRIED else mark.hint)
 
 
 def unrecognised(rows: Iterable[Row]) -> list[Mistake]:
-    """What went wrong where no hint fitted. Messages that differ in their numbers alone count as one."""
-    return _common(rows, lambda mark: "" if mark.hint or mark.status in UNTRIED else mark.message)
+    """What went wrong where no hint fitted. Messages that differ in their numbers alone count as one.
+
+    A mark for speed is left out: slow is not wrong, and no hint is ever written for it.
+    """
+    return _common(
+        rows, lambda mark, is_speed: "" if is_speed or mark.hint or mark.status in UNTRIED else mark.message
+    )
 
 
 def cautions(rows: Iterable[Row]) -> list[str]:
@@ -84,6 +102,7 @@ def cautions(rows: Iterable[Row]) -> list[str]:
             f"{len(open_ones)} of {len(rows)} rows were graded without a sandbox: what learners wrote could reach "
             "this machine, its files and the keys."
         )
+    found += _unraced(rows)
     for words, value in (
         ("with different seeds: their hidden inputs differ", lambda row: row.seed),
         ("by different versions of the key", lambda row: row.key_digest),
@@ -97,11 +116,27 @@ def cautions(rows: Iterable[Row]) -> list[str]:
     return found
 
 
-def _common(rows: Iterable[Row], text: Callable[[Mark], str]) -> list[Mistake]:
-    """What marks short of full say, by task and text without its numbers, the commonest first."""
+def _unraced(rows: Iterable[Row]) -> list[str]:
+    """A sentence for each exercise in which points for speed are still to come, with the reasons."""
+    waiting = defaultdict(list)
+    for row in rows:
+        if row.result.status == RACING:
+            waiting[row.result.exercise].append(row.result.message)
+    return [
+        f"{name}: for {len(said)} submission{'s' if len(said) > 1 else ''} the speed is not marked yet, and the sums "
+        f"lack those points ({'; '.join(dict.fromkeys(said))}). Run coursekit grade again."
+        for name, said in sorted(waiting.items())
+    ]
+
+
+def _common(rows: Iterable[Row], text: Callable[[Mark, bool], str]) -> list[Mistake]:
+    """What marks short of full say, by task and text without its numbers, the commonest first.
+
+    `text` is given a mark and whether it is for speed.
+    """
     groups = defaultdict(list)
-    for learner, mark in _marks(rows):
-        said = text(mark)
+    for learner, mark, is_speed in _marks(rows):
+        said = text(mark, is_speed)
         if said and not is_full(mark):
             groups[mark.title, NUMBER.sub("#", said)].append((said, learner))
     found = []
@@ -111,5 +146,5 @@ def _common(rows: Iterable[Row], text: Callable[[Mark], str]) -> list[Mistake]:
     return sorted(found, key=lambda mistake: -len(mistake.learners))
 
 
-def _marks(rows: Iterable[Row]) -> Iterable[tuple[str, Mark]]:
-    return ((row.learner, mark) for row in rows for mark in row.result.marks)
+def _marks(rows: Iterable[Row]) -> Iterable[tuple[str, Mark, bool]]:
+    return ((row.learner, *pair) for row in rows for pair in with_speed(row.result.marks))

@@ -3,11 +3,8 @@
 A learner's page holds nothing of anybody else. ``index.html`` is the instructor's: it names everybody.
 """
 
-import hashlib
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -16,42 +13,15 @@ from jinja2 import Environment, PackageLoader
 
 import coursekit
 from coursekit.grading.course.gradebook import Row
-from coursekit.grading.course.settings import Course, Standing
+from coursekit.grading.course.settings import Course
 from coursekit.grading.course.similar import Comparison, Pair, compare
 from coursekit.grading.report import charts, overview
-from coursekit.grading.report.text import code_html, cut_sentence, visible
+from coursekit.grading.report.files import keep_list
+from coursekit.grading.report.learners import Learner, gather
+from coursekit.grading.report.text import code_html, cut_sentence, ended, readable, visible
 
 PAIRS_SHOWN = 10  # of a task, with their sources; `coursekit similar` names them all
-TAKEN = re.compile(r"index|con|prn|aux|nul|com\d|lpt\d|.*-[0-9a-f]{16}")  # by us, by Windows, by hashed names
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row with what it earns once its time is looked at."""
-
-    row: Row
-    standing: Standing
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A learner's entries by exercise, and their sums over the exercises that are in the gradebook."""
-
-    name: str
-    page: str
-    entries: Mapping[str, Entry]
-
-    @property
-    def points(self) -> float:
-        return round(sum(entry.standing.points for entry in self.entries.values()), 2)
-
-    @property
-    def possible(self) -> int:
-        return sum(entry.row.result.possible for entry in self.entries.values())
-
-    @property
-    def percent(self) -> int:
-        return overview.percent(self.points, self.possible)
+PEOPLE_SHOWN = 20
 
 
 def write_reports(
@@ -60,26 +30,33 @@ def write_reports(
     course: Course | None = None,
     given: Mapping[str, str] | None = None,
     threshold: float = 0.9,
+    *,
+    titles: Mapping[str, str] | None = None,
+    ids: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write ``index.html`` (the class) and one page a learner into `folder`; returns the paths.
 
     `course` has the late rule (without one nothing is late); `given` and `threshold` are for comparing answers, as
-    :func:`coursekit.grading.course.similar.compare` takes them.
+    :func:`coursekit.grading.course.similar.compare` takes them; `titles` are the exercises' by name. Beside the pages
+    stands ``pages.csv``: whose page each is, with a learner's number of `ids`. Pages that the list named before and
+    that are nobody's now are deleted. Raises :class:`~coursekit.grading.report.files.BadReports`.
     """
-    course = course or Course()
-    learners = _learners(rows, course)
+    course, titles = course or Course(), titles or {}
+    learners = gather(rows, course)
+    overview_page = class_page(learners, course, given, threshold, titles)
     folder.mkdir(parents=True, exist_ok=True)
+    keep_list(folder, {learner.name: learner.page for learner in learners}, ids or {})
     paths = [folder / "index.html"]
-    paths[0].write_text(class_page(learners, course, given, threshold), encoding="utf-8")
+    paths[0].write_text(overview_page, encoding="utf-8")
     for learner in learners:
         paths.append(folder / learner.page)
-        paths[-1].write_text(learner_page(learner, course), encoding="utf-8")
+        paths[-1].write_text(learner_page(learner, course, titles), encoding="utf-8")
     return paths
 
 
-def learner_page(learner: Learner, course: Course) -> str:
+def learner_page(learner: Learner, course: Course, titles: Mapping[str, str] | None = None) -> str:
     """The page a learner reads: each task, its points, what differed, the hint, and the answer itself."""
-    return _render("learner.html", learner=learner, course=course, moment=partial(_moment, course))
+    return _render("learner.html", course, titles, learner=learner)
 
 
 def class_page(
@@ -87,16 +64,21 @@ def class_page(
     course: Course,
     given: Mapping[str, str] | None = None,
     threshold: float = 0.9,
+    titles: Mapping[str, str] | None = None,
 ) -> str:
     """Everybody's points, what was hard, which mistakes were common, and which answers are nearly the same."""
-    rows = [entry.row for learner in learners for entry in learner.entries.values()]
+    entries = [entry for learner in learners for entry in learner.entries.values() if entry.is_recorded]
+    rows = [entry.row for entry in entries]
     comparison = compare(rows, given, threshold)
     return _render(
         "class.html",
+        course,
+        titles,
         learners=learners,
-        course=course,
         cautions=overview.cautions(rows),
-        exercises=[_exercise(name, learners) for name in sorted({row.result.exercise for row in rows})],
+        exercises=[
+            _exercise(name, learners, course) for name in sorted({row.result.exercise for row in rows})
+        ],
         alike=_alike(comparison, rows),
         too_short=sum(comparison.too_short.values()),
         judged=sum(comparison.judged.values()),
@@ -105,43 +87,33 @@ def class_page(
     )
 
 
-def page_name(learner: str) -> str:
-    """A file name for whatever a learner's folder is called; two learners never share one, however they are
-    called, and whether or not the file system tells a from A."""
-    safe = re.sub(r"[^a-z0-9_-]", "_", learner.lower())[:60]
-    if safe == learner and safe and not TAKEN.fullmatch(safe):
-        return f"{safe}.html"
-    return f"{safe}-{hashlib.sha256(learner.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.html"
-
-
-def _moment(course: Course, text: str | None) -> str:
+def _clock(course: Course, when: datetime | str | None) -> str:
     """A time as the course's clock shows it; as it stands, where it is none that a clock can show."""
-    moment = course.moment(text)
+    moment = course.moment(when) if isinstance(when, str) else when
     try:
-        return moment.astimezone(course.zone).strftime("%Y-%m-%d %H:%M %Z") if moment else (text or "")
+        return moment.astimezone(course.zone).strftime("%Y-%m-%d %H:%M %Z") if moment else str(when or "")
     except OverflowError:
-        return text
+        return str(when)
 
 
-def _learners(rows: Iterable[Row], course: Course) -> list[Learner]:
-    by_name: dict[str, dict[str, Entry]] = defaultdict(dict)
-    for row in sorted(rows, key=lambda row: row.result.exercise):
-        by_name[row.learner][row.result.exercise] = Entry(row, course.standing(row))
-    names = sorted(by_name, key=lambda name: (name.casefold(), name))
-    return [Learner(name, page_name(name), by_name[name]) for name in names]
+def _label(titles: Mapping[str, str], name: str) -> str:
+    """An exercise by its title and its name, where it has both."""
+    title = titles.get(name)
+    return f"{title} ({name})" if title and title != name else name
 
 
-def _exercise(name: str, learners: Sequence[Learner]) -> dict:
+def _exercise(name: str, learners: Sequence[Learner], course: Course) -> dict:
     """What the overview says about one exercise."""
-    entries = [learner.entries[name] for learner in learners if name in learner.entries]
+    entries = [learner.entries[name] for learner in learners]
     rows = [entry.row for entry in entries]
-    done = [entry for entry in entries if entry.row.result.status == "graded"]
-    statuses = Counter(row.result.status for row in rows)
+    done = [entry for entry in entries if entry.is_marked]
+    statuses = Counter(entry.status for entry in entries)
     possible = max(row.result.possible for row in rows)
     points = [entry.standing.points for entry in done]
     tasks = overview.solved(rows)
     return {
         "name": name,
+        "due": course.due.get(name),
         "statuses": ", ".join(f"{n} {status}" for status, n in statuses.most_common()),
         "late": sum(entry.standing.late is not None for entry in entries),
         "points_chart": charts.points_chart(points, possible, len(rows) - len(done), name=name),
@@ -174,9 +146,19 @@ def _alike(comparison: Comparison, rows: Sequence[Row]) -> list[dict]:
     ]
 
 
-def _render(template: str, **values) -> str:
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return _templates().get_template(template).render(version=coursekit.__version__, made=made, **values)
+def _render(template: str, course: Course, titles: Mapping[str, str] | None, **values) -> str:
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            version=coursekit.__version__,
+            made=datetime.now(UTC),
+            course=course,
+            clock=partial(_clock, course),
+            label=partial(_label, titles or {}),
+            **values,
+        )
+    )
 
 
 @cache
@@ -188,7 +170,9 @@ def _templates() -> Environment:
     found.filters |= {
         "code": code_html,
         "cut": cut_sentence,
+        "ended": ended,
         "percent": lambda share: overview.percent(share, 1),
+        "readable": readable,
         "sentence": lambda text: text[:1].upper() + text[1:],
     }
     found.tests["full"] = overview.is_full

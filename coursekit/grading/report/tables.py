@@ -11,7 +11,7 @@ from rich.text import Text
 
 from coursekit.grading.course.gradebook import Row, writable
 from coursekit.grading.marking.result import Result
-from coursekit.grading.report.text import visible
+from coursekit.grading.report.text import ended, readable, visible
 
 
 @contextlib.contextmanager
@@ -49,10 +49,12 @@ def print_result(result: Result, seed: int) -> None:
     table.add_column("First difference", overflow="fold")
     for mark in result.marks:
         cases = f"{mark.cases_right} of {mark.cases}" if mark.cases else ""
-        table.add_row(_shown(mark.title), f"{mark.points} of {mark.possible}", cases, _shown(mark.message))
+        table.add_row(
+            _shown(mark.title), f"{mark.points} of {mark.possible}", cases, _shown(readable(mark.message))
+        )
     console.print(table)
     for note in result.notes:
-        console.print(_shown(f"Note: {note}."))
+        console.print(_shown(ended(f"Note: {note}")))
     if not result.is_full:
         console.print(f"The same inputs again: --seed {seed}")
 
@@ -69,7 +71,7 @@ def print_class(rows: list[Row], strays: Iterable[Path], gradebook: Path) -> Non
         result = row.result
         remark = result.message or "; ".join(result.notes)
         points = f"{result.points} of {result.possible}"
-        table.add_row(_shown(row.learner), result.exercise, result.status, points, _shown(remark))
+        table.add_row(_shown(row.learner), result.exercise, result.status, points, _shown(readable(remark)))
     console.print(table)
     for path in strays:
         console.print(_shown(f"Passed over, as it is no learner's folder: {writable(path.name)}"))
