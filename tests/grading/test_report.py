@@ -21,7 +21,7 @@ from coursekit.grading.report import charts, overview
 from coursekit.grading.report.files import page_name
 from coursekit.grading.report.pages import write_reports
 from coursekit.grading.report.text import SHOWN, code_html, cut_sentence, visible
-from tests.grading.test_similar import DISGUISED, OTHERS, SEARCH, hand_in
+from tests.grading.test_similar import DISGUISED, OTHERS, SEARCH, hand_in, own_way
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x &amp; {{ 7 * 7 }} \u202egnp.exe \0\x1b[31m\ud800 ]]> $x_{$"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -490,8 +490,9 @@ def test_near_identical_answers_stand_side_by_side(tmp_path):
     answers = {"ada": SEARCH, "bob": DISGUISED, "cleo": OTHERS[0], "dan": "def probes(v):\n    return 0"}
     page = write(hand_in(answers), tmp_path)[""]
     assert (
-        "3 answers were compared, and pairs that are at least 90 % alike are listed. 1 more was not judged"
-        in page.text
+        "3 answers were compared. 1 was not: too short, or with too little that was not handed out. "
+        "Pairs that are at least 90 % alike are listed. By pairs of learners, those with the most answers alike first "
+        "Learner Learner Answers alike ada bob 1 of 1" in page.text
     )
     assert (
         page.text.count("% alike") == 2
@@ -504,8 +505,8 @@ def test_near_identical_answers_stand_side_by_side(tmp_path):
 
 
 def test_only_so_many_pairs_of_a_task_are_shown(tmp_path):
-    page = write(hand_in({f"n{i}": SEARCH for i in range(6)}), tmp_path)[""]
-    assert page.text.count("100 % alike") == 10 and "And 5 more pairs among 6 answers" in page.text
+    page = write(hand_in({f"n{i}": SEARCH if i < 6 else own_way(i) for i in range(12)}), tmp_path)[""]
+    assert page.text.count("100 % alike") == 10 and "And 5 more pairs among 12 answers" in page.text
 
 
 # Plots

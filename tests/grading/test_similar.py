@@ -161,8 +161,8 @@ def test_what_was_handed_out_does_not_count_beside_other_lines_either(number):
     handed_out, added = own_way(number), own_way(number + 100).splitlines()
     for line in handed_out.splitlines()[1:]:
         mixed = "\n".join([added[0], *(text for other in added[1:] for text in (other, line))])
-        own = similar._own({"ada": mixed}, handed_out)["ada"]
-        assert own and not own & set(hashes(tokens(line)))
+        own, _ = similar._own({"ada": mixed}, handed_out)
+        assert own["ada"] and not own["ada"] & set(hashes(tokens(line)))
 
 
 def test_what_most_of_the_class_wrote_does_not_count():
@@ -175,12 +175,37 @@ def test_what_most_of_the_class_wrote_does_not_count():
 def test_half_of_the_class_is_not_most_of_it():
     for same, pairs in ((10, 45), (11, 0)):
         rows = hand_in({f"n{i:02}": SEARCH if i < same else own_way(i) for i in range(20)})
-        assert len(near_identical(rows)) == pairs
+        found = compare(rows)
+        assert len(found.pairs) == pairs
+        assert found.shared == {("01", "probes"): 0 if pairs else same}
 
 
-def test_in_a_small_class_the_many_may_be_friends():
-    for size, pairs in ((9, 36), (10, 0)):
-        assert len(near_identical(hand_in({str(i): SEARCH for i in range(size)}))) == pairs
+def test_in_a_small_class_three_may_be_friends():
+    for size, pairs, left in ((2, 1, 0), (3, 3, 0), (4, 0, 4), (9, 0, 9), (10, 0, 10)):
+        found = compare(hand_in({str(i): SEARCH for i in range(size)}))
+        assert (len(found.pairs), found.shared, found.judged) == (
+            pairs,
+            {("01", "probes"): left},
+            {("01", "probes"): size - left},
+        )
+
+
+def test_what_more_than_half_of_a_small_class_shares_is_left_out_and_counted():
+    for others, pairs in ((4, 6), (3, 0)):
+        answers = {f"n{i}": SEARCH if i < 4 else own_way(i) for i in range(4 + others)}
+        found = compare(hand_in(answers | {"short": "x = 1"}) if pairs else hand_in(answers))
+        assert len(found.pairs) == pairs and found.too_short == {("01", "probes"): int(bool(pairs))}
+        assert found.shared == {("01", "probes"): 0 if pairs else 4}
+        assert found.judged == {("01", "probes"): others + (4 if pairs else 0)}
+
+
+def test_who_has_much_in_common_with_whom_comes_first():
+    rows = hand_in({"ada": SEARCH, "bob": DISGUISED, "cleo": SEARCH, "dan": OTHERS[0]})
+    rows += hand_in({"ada": OTHERS[0], "bob": OTHERS[1], "cleo": OTHERS[0]}, "other")
+    rows += hand_in({"ada": OTHERS[1], "cleo": "x = 1"}, "short")
+    rows += hand_in({"zoe": OTHERS[2], "yan": OTHERS[2]}, exercise="02")
+    found = [(two.a, two.b, two.alike, two.compared) for two in compare(rows).people]
+    assert found == [("ada", "cleo", 2, 2), ("yan", "zoe", 1, 1), ("ada", "bob", 1, 2), ("bob", "cleo", 1, 2)]
 
 
 def test_too_short_is_not_judged_and_said():
@@ -226,6 +251,7 @@ def test_a_mark_for_speed_is_not_a_second_answer():
 def test_pairs_come_in_order():
     changed = SEARCH.replace("middle + 1", "middle + 2")
     rows = hand_in({"d": SEARCH, "c": changed, "b": SEARCH, "a": SEARCH})
+    rows += hand_in({str(i): own_way(i) for i in range(4)})
     found = near_identical([*rows, *hand_in({"z": SEARCH, "y": SEARCH}, "a")], None, 0.7)
     exact = [("y", "z"), ("a", "b"), ("a", "d"), ("b", "d")]
     assert names(found) == [*exact, ("a", "c"), ("b", "c"), ("c", "d")]
@@ -345,12 +371,15 @@ def test_it_agrees_with_comparing_all_pairs(programs, threshold):
     if len(answers) >= 10:
         counts = Counter(value for own in prints.values() for value in own)
         prints = {n: {v for v in own if counts[v] * 2 <= len(answers)} for n, own in prints.items()}
-    wanted = {}
+    wanted, alike = {}, Counter()
     for a, b in combinations(sorted(answers), 2):
         if min(len(prints[a]), len(prints[b])) >= 8:
             likeness = len(prints[a] & prints[b]) / ((len(prints[a]) + len(prints[b])) / 2)
             if likeness >= threshold:
                 wanted[a, b] = pytest.approx(likeness)
+                alike.update((a, b))
+    many = {n for n, others in alike.items() if others >= 3 and 2 * (others + 1) > len(answers)}
+    wanted = {both: likeness for both, likeness in wanted.items() if not many & set(both)}
     found = near_identical(hand_in(answers), None, threshold)
     assert {(p.a, p.b): p.likeness for p in found} == wanted
 
@@ -387,9 +416,26 @@ def similar_command(book, *options) -> int:
 def test_the_command_prints_a_table(book, capsys):
     assert similar_command(book) == 0
     printed = capsys.readouterr().out
-    assert "1 pair of" in printed and "100 %" in printed and "ada" in printed and "cleo" not in printed
+    assert (
+        "1 pair of answers" in printed and "100 %" in printed and "ada" in printed and "cleo" not in printed
+    )
     assert "Alike is not copied" in printed and "3 answers were compared" in printed
     assert "\x1b" not in printed and "␛[31m" in printed
+
+
+def test_the_command_begins_with_the_persons_and_says_what_was_left_out(tmp_path, capsys):
+    path = tmp_path / "book.sqlite"
+    with Gradebook(path) as gradebook:
+        run = gradebook.start_run(1, "bubblewrap")
+        for name, other in (("ada", SEARCH), ("bob", SEARCH), ("cleo", OTHERS[0]), ("dan", OTHERS[1])):
+            for row in hand_in({name: other}, exercise="00_a") + hand_in({name: SEARCH}, exercise="01_b"):
+                gradebook.record(run, row)
+    assert similar_command(path) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith("1 pair of learners with answers alike") and "bob │ 1 of 1" in printed
+    assert printed.index("1 pair of learners") < printed.index("1 pair of answers")
+    assert "4 answers were compared. 4 were left out, as more than half of the class" in printed
+    assert "shares them (01_b, probes: 4)" in printed and "too short" not in printed
 
 
 def test_the_command_shows_a_pair(book, capsys, monkeypatch):
@@ -403,7 +449,7 @@ def test_the_command_shows_a_pair(book, capsys, monkeypatch):
 
 def test_the_threshold_and_the_exercise_are_heard(book, capsys):
     assert similar_command(book, "--threshold", "0.1", "--exercise", "00_small") == 0
-    assert "3 pairs of" in capsys.readouterr().out
+    assert "3 pairs of answers" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

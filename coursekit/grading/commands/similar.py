@@ -93,10 +93,11 @@ def _print_pairs(found) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from coursekit.grading.report.overview import percent
+    from coursekit.grading.report.overview import percent, sentences
     from coursekit.grading.report.text import visible
 
     console = Console()
+    _print_people(console, found.people)
     number = len(found.pairs)
     title = f"{number} pair{'' if number == 1 else 's'} of answers that are nearly the same"
     table = Table(title=title, title_justify="left")
@@ -108,11 +109,26 @@ def _print_pairs(found) -> None:
         cells = [Text(visible(cell)) for cell in (pair.exercise, pair.task, pair.a, pair.b)]
         table.add_row(str(number), *cells, f"{percent(pair.likeness, 1)} %")
     console.print(table)
-    console.print(
-        f"{sum(found.judged.values())} answers were compared; {sum(found.too_short.values())} were not: too short, "
-        "or with too little that the task and most of the class do not share."
-    )
+    for sentence in sentences(found):
+        console.print(Text(visible(sentence)))
     console.print("Alike is not copied: read both (--show N) before you think anything.")
+
+
+def _print_people(console, people: Sequence) -> None:
+    """Who has how many answers alike with whom: one answer alike says little, many say more."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from coursekit.grading.report.text import visible
+
+    title = f"{len(people)} pair{'' if len(people) == 1 else 's'} of learners with answers alike"
+    table = Table(title=title, title_justify="left")
+    table.add_column("Learner", overflow="fold")
+    table.add_column("Learner", overflow="fold")
+    table.add_column("Answers alike", justify="right", no_wrap=True)
+    for two in people:
+        table.add_row(Text(visible(two.a)), Text(visible(two.b)), f"{two.alike} of {two.compared}")
+    console.print(table)
 
 
 def _print_pair(pair, lines: int) -> None:

@@ -4,7 +4,8 @@ Each answer becomes a stream of tokens without comments, docstrings, annotations
 tokens, its variables numbered in order of appearance, a hash is taken, and of each ``WINDOW`` neighbouring hashes
 the least is kept: winnowing (Schleimer, Wilkerson, Aiken, "Winnowing: local algorithms for document
 fingerprinting", SIGMOD 2003). Two answers with ``K + WINDOW - 1`` tokens in common share a fingerprint for sure.
-What was handed out, and what most of the class wrote, is taken away first: the task dictates it.
+What was handed out, and what most of the class wrote, is taken away first: the task dictates it. An answer that is
+alike with those of more than half of the class is left out for the same reason.
 """
 
 import ast
@@ -14,7 +15,7 @@ import re
 import warnings
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -24,6 +25,7 @@ K, WINDOW = 6, 4
 ENOUGH = 8  # fingerprints that an answer needs of its own before it is judged
 MOST = 0.5  # the share of a class whose common fingerprints count for nothing
 SMALL_CLASS = 10  # answers; in fewer, "most of the class" may be two friends
+FRIENDS = 3  # answers that are alike are never left out for being so common, however small the class
 LONGEST = 100_000  # characters of an answer that are looked at
 
 KEPT = frozenset(keyword.kwlist) | frozenset(dir(builtins))
@@ -52,13 +54,26 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class People:
+    """Two learners: how many of the answers that were compared of both are alike."""
+
+    a: str
+    b: str
+    alike: int
+    compared: int
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The pairs that are alike, the most alike first, and by (exercise, task) how many answers were compared
-    and how many were not, as too little in them is their own."""
+    """The pairs that are alike, the most alike first; the same by person, those with the most pairs first; and by
+    (exercise, task) how many answers were compared, how many were not, as too little in them is their own, and how
+    many were left out, as more than half of the class shares them."""
 
     pairs: tuple[Pair, ...]
+    people: tuple[People, ...]
     judged: Mapping[tuple[str, str], int]
     too_short: Mapping[tuple[str, str], int]
+    shared: Mapping[tuple[str, str], int]
 
 
 def near_identical(
@@ -80,16 +95,20 @@ def compare(
     if not 0 < threshold <= 1:
         raise ValueError(f"the threshold must be above 0 and at most 1, for instance 0.9; got {threshold}")
     given = given or {}
-    pairs, judged, too_short = [], {}, {}
-    for (exercise, task), answers in _answers(rows).items():
-        handed_out = given.get(f"{exercise}/{task}", given.get(task, ""))
-        own = _own(answers, handed_out)
-        judged[exercise, task] = len(own)
-        too_short[exercise, task] = len(answers) - len(own)
-        for a, b, likeness in _alike(own, threshold):
-            pairs.append(Pair(exercise, task, a, b, likeness, answers[a], answers[b]))
+    pairs, judged, too_short, shared = [], {}, {}, {}
+    for at, answers in _answers(rows).items():
+        own, short = _own(answers, given.get("/".join(at), given.get(at[1], "")))
+        alike = list(_alike(own, threshold))
+        common = _common(alike, len(answers))
+        judged[at] = own.keys() - common
+        too_short[at] = short
+        shared[at] = len(answers) - short - len(judged[at])
+        for a, b, likeness in alike:
+            if not {a, b} & common:
+                pairs.append(Pair(*at, a, b, likeness, answers[a], answers[b]))
     pairs.sort(key=lambda pair: (-pair.likeness, pair.exercise, pair.task, pair.a, pair.b))
-    return Comparison(tuple(pairs), judged, too_short)
+    counts = {at: len(learners) for at, learners in judged.items()}
+    return Comparison(tuple(pairs), _people(pairs, judged.values()), counts, too_short, shared)
 
 
 def tokens(source: str) -> list[str]:
@@ -129,15 +148,36 @@ def _answers(rows: Iterable[Row]) -> dict[tuple[str, str], dict[str, str]]:
     return answers
 
 
-def _own(answers: Mapping[str, str], handed_out: str) -> dict[str, set[int]]:
-    """The fingerprints of each answer that has enough of its own."""
-    prints = {learner: winnow(hashes(tokens(source))) for learner, source in answers.items()}
-    common = set(hashes(tokens(handed_out)))
+def _own(answers: Mapping[str, str], handed_out: str) -> tuple[dict[str, set[int]], int]:
+    """The fingerprints of each answer that has enough of its own, and how many answers are too short for it.
+
+    What is long enough and yet not in there is what most of the class wrote.
+    """
+    given = set(hashes(tokens(handed_out)))
+    prints = {learner: winnow(hashes(tokens(source))) - given for learner, source in answers.items()}
+    common = set()
     if len(prints) >= SMALL_CLASS:
         counts = Counter(value for own in prints.values() for value in own)
-        common |= {value for value, n in counts.items() if n > MOST * len(prints)}
-    own = {learner: values - common for learner, values in prints.items()}
-    return {learner: values for learner, values in own.items() if len(values) >= ENOUGH}
+        common = {value for value, n in counts.items() if n > MOST * len(prints)}
+    long = {learner: values for learner, values in prints.items() if len(values) >= ENOUGH}
+    own = {learner: values - common for learner, values in long.items()}
+    kept = {learner: values for learner, values in own.items() if len(values) >= ENOUGH}
+    return kept, len(prints) - len(long)
+
+
+def _common(alike: Iterable[tuple[str, str, float]], answers: int) -> set[str]:
+    """Whose answer is alike with so many others that, with it, they are more than half of the answers."""
+    counts = Counter(learner for a, b, _ in alike for learner in (a, b))
+    least = max(MOST * answers, FRIENDS)
+    return {learner for learner, others in counts.items() if others + 1 > least}
+
+
+def _people(pairs: Iterable[Pair], judged: Iterable[Collection[str]]) -> tuple[People, ...]:
+    """The pairs by person, those with the most in common first."""
+    counts = Counter((pair.a, pair.b) for pair in pairs)
+    compared = {both: sum(both[0] in names and both[1] in names for names in judged) for both in counts}
+    found = [People(*both, alike, compared[both]) for both, alike in counts.items()]
+    return tuple(sorted(found, key=lambda two: (-two.alike, two.compared, two.a, two.b)))
 
 
 def _alike(own: Mapping[str, set[int]], threshold: float) -> Iterator[tuple[str, str, float]]:

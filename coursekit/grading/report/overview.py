@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from coursekit.grading.course.classroom import RACING
 from coursekit.grading.course.gradebook import Row
+from coursekit.grading.course.similar import Comparison
 from coursekit.grading.marking.result import Mark
 
 RACING_IN_WORDS = "speed not marked yet"
@@ -116,6 +117,29 @@ def cautions(rows: Iterable[Row]) -> list[str]:
     return found
 
 
+def sentences(found: Comparison) -> list[str]:
+    """How many answers were compared, how many were not, and of which tasks most of the class shares one."""
+    judged, short = sum(found.judged.values()), sum(found.too_short.values())
+    said = [f"{judged} answer{_s(judged)} {_was(judged)} compared."]
+    if short:
+        said.append(f"{short} {_was(short)} not: too short, or with too little that was not handed out.")
+    tasks = [f"{exercise}, {task}: {n}" for (exercise, task), n in found.shared.items() if n]
+    if tasks:
+        left = sum(found.shared.values())
+        said.append(
+            f"{left} {_was(left)} left out, as more than half of the class shares them ({'; '.join(tasks)})."
+        )
+    return said
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
+
+
 def _unraced(rows: Iterable[Row]) -> list[str]:
     """A sentence for each exercise in which points for speed are still to come, with the reasons."""
     waiting = defaultdict(list)
@@ -123,7 +147,7 @@ def _unraced(rows: Iterable[Row]) -> list[str]:
         if row.result.status == RACING:
             waiting[row.result.exercise].append(row.result.message)
     return [
-        f"{name}: for {len(said)} submission{'s' if len(said) > 1 else ''} the speed is not marked yet, and the sums "
+        f"{name}: for {len(said)} submission{_s(len(said))} the speed is not marked yet, and the sums "
         f"lack those points ({'; '.join(dict.fromkeys(said))}). Run coursekit grade again."
         for name, said in sorted(waiting.items())
     ]

@@ -80,8 +80,9 @@ def class_page(
             _exercise(name, learners, course) for name in sorted({row.result.exercise for row in rows})
         ],
         alike=_alike(comparison, rows),
-        too_short=sum(comparison.too_short.values()),
-        judged=sum(comparison.judged.values()),
+        people=comparison.people[:PEOPLE_SHOWN],
+        more_people=len(comparison.people) - PEOPLE_SHOWN,
+        compared=overview.sentences(comparison),
         threshold=threshold,
         pages={learner.name: learner.page for learner in learners},
     )
