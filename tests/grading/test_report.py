@@ -24,7 +24,7 @@ from coursekit.grading.report.text import SHOWN, code_html, cut_sentence, visibl
 from tests.grading.test_similar import DISGUISED, OTHERS, SEARCH, hand_in, own_way
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x &amp; {{ 7 * 7 }} \u202egnp.exe \0\x1b[31m\ud800 ]]> $x_{$"
-VOID = {"meta", "br", "img", "link", "input", "hr"}
+VOID = {"meta", "br", "img", "link", "input", "hr", "wbr"}
 
 
 def mark(status="right", points=1, possible=1, title="Task 1: double", **rest) -> Mark:

@@ -89,7 +89,7 @@ def test_the_due_time_that_counted_is_shown_by_the_courses_clock(tmp_path):
     [
         ({"c": 2}, {"c": 3, "d": 1}, "got the keys 'c'; wanted 'c', 'd'"),
         ({"c": np.array(2)}, 3, "got {'c': 2}, wanted 3"),
-        ({"c": np.array([1.5, 2])}, None, "got {'c': [1.5, 2. ]}, wanted None"),
+        ({"c": np.array([1.5, 2])}, None, "got {'c': [1.5, 2.]}, wanted None"),
         ({"a": {"b": np.float32(2)}}, 1, "got {'a': {'b': 2.}}, wanted 1"),
         ({f"k{i}": np.ones(3) for i in range(9)}, 1, "'k2': [1., 1"),
     ],

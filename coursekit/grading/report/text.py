@@ -36,7 +36,7 @@ def readable(text: str) -> str:
     """A message without what only Python's own display needs: numpy's names around values, a cell's temporary file."""
     text = CELL.sub(r"(line \1)", text)
     for wrapped in WRAPPED:
-        text = wrapped.sub(lambda found: " ".join(found[1].split()), text)
+        text = wrapped.sub(lambda found: " ".join(found[1].split()).replace(" ]", "]"), text)
     return CUT.sub("", text)
 
 
