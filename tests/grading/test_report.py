@@ -164,7 +164,9 @@ def test_the_late_rule_is_applied_and_told(tmp_path):
     assert "25 % of the points are taken off." in pages["ada"].text
     assert "Handed in 2026-12-02 12:00 CET." in pages["ada"].text
     assert "00_small: 5 of 5 points" in pages["bob"].text and "late" not in pages["bob"].text
-    assert "ada 3.75 of 5 late 3.75 of 5" in pages[""].text and "bob 5 of 5 5 of 5" in pages[""].text
+    assert (
+        "ada 3.75 of 5 75 % 3.75 of 5 late" in pages[""].text and "bob 5 of 5 100 % 5 of 5" in pages[""].text
+    )
     both = write([late, row("ada", mark("right", 3, 3), exercise="01_b")], tmp_path / "out", course)["ada"]
     assert "00_small 3.75 of 5 late 01_b 3 of 3 Sum 6.75 of 8" in both.text
     assert "2 graded; 1 late." in pages[""].text and "from 3.75 to 5 of 5 points" in pages[""].text
@@ -375,7 +377,7 @@ def test_the_overview_orders_by_name_and_counts(tmp_path):
     order = [page.text.index(f" {name} ") for name in ("Ada", "ada", "Bob", "zoe")]
     assert order == sorted(order)
     assert "2 graded, 2 missing." in page.text and "3 missing, 1 graded." in page.text
-    assert "Bob missing missing 0 of 7 0 %" in page.text and "zoe 1 of 1 missing 1 of 2 50 %" in page.text
+    assert "Bob 0 of 7 0 % missing missing" in page.text and "zoe 1 of 2 50 % 1 of 1 missing" in page.text
 
 
 def test_an_overview_without_anybody(tmp_path):
