@@ -2,12 +2,15 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from coursekit import cli
 from coursekit.grading.course.classroom import BadClass, Options, grade_class, read_class
-from coursekit.grading.course.gradebook import BadGradebook, Gradebook, Row
+from coursekit.grading.course.gradebook import BadGradebook, Gradebook, Row, read_rows
+from coursekit.grading.marking.result import Result
 from coursekit.grading.report.files import page_name
 from coursekit.grading.report.pages import write_reports
 
@@ -128,6 +131,20 @@ def test_what_cannot_be_a_class_says_so(solutions, tmp_path):
     assert len(read_class(tmp_path, solutions, ["00_small"])) == 1
 
 
+def test_a_folder_too_high_or_too_low_is_recognised(solutions, hand_in, right, tmp_path):
+    for week, learner in (("week1", "ada"), ("week1", "bob"), ("week2", "ada")):
+        hand_in(tmp_path / "class" / week / learner / "00_small.ipynb", right)
+    week = tmp_path / "class" / "week1"
+    with pytest.raises(BadClass, match=rf"week1 in it does, .* so name {week} or "):
+        read_class(tmp_path / "class", solutions)
+    (week / "ada" / "figures").mkdir()
+    with pytest.raises(BadClass, match=rf"ada holds 00_small.ipynb .* one learner's; wanted: .* {week}$"):
+        read_class(week / "ada", solutions)
+    (week / "eve" / "deeper").mkdir(parents=True)
+    hand_in(week / "eve" / "deeper" / "00_small.ipynb", right)
+    assert len(read_class(week, solutions)) == 3, "one learner with a folder in the folder is no class"
+
+
 def test_a_submission_is_written_whole_or_not_at_all(tmp_path, key, wanted, right, monkeypatch):
     from coursekit.grading.marking.grade import mark
 
@@ -156,6 +173,61 @@ def test_a_gradebook_that_is_none_is_not_written_over(tmp_path):
         with pytest.raises(BadGradebook, match=path.name):
             Gradebook(path)
         assert path.read_bytes() == before
+
+
+def test_reading_a_gradebook_writes_nothing(tmp_path, monkeypatch):
+    book = tmp_path / "book #1?.sqlite"
+    with Gradebook(book) as gradebook:
+        gradebook.record(gradebook.start_run(7), Row("ada", Result("x", "missing")))
+    before = book.read_bytes()
+    (tmp_path / "empty.sqlite").touch()
+    for path, words in (
+        ("none.sqlite", "there is no"),
+        ("empty.sqlite", "is empty"),
+        (".", "is a folder; name"),
+    ):
+        with pytest.raises(BadGradebook, match=words):
+            read_rows(tmp_path / path)
+    connect, opened = sqlite3.connect, []
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda name, **how: opened.append(str(name)) or connect(name, **how)
+    )
+    assert [row.learner for row in read_rows(book)] == ["ada"]
+    assert [name for name in opened if "book" in name] == [f"{book.as_uri()}?mode=ro"]
+    assert book.read_bytes() == before and {p.name for p in tmp_path.iterdir()} == {book.name, "empty.sqlite"}
+
+
+def test_what_a_killed_run_left_half_written_is_undone_to_be_read(tmp_path):
+    book = tmp_path / "book.sqlite"
+    with Gradebook(book) as gradebook:
+        run = gradebook.start_run(7)
+        gradebook.record(run, Row("ada", Result("x", "missing")))
+    code = """if True:
+        import os, sqlite3, sys
+        db = sqlite3.connect(sys.argv[1], isolation_level=None)
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.execute("UPDATE submission SET learner = 'eve'")
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90000) SELECT i FROM n"
+        db.execute(f"CREATE TABLE large AS {numbers}")
+        os._exit(9)"""
+    assert subprocess.run([sys.executable, "-c", code, str(book)]).returncode == 9
+    assert (tmp_path / "book.sqlite-journal").exists()
+    assert [row.learner for row in read_rows(book)] == ["ada"]
+
+
+def test_a_gradebook_that_cannot_be_written_says_so(tmp_path, monkeypatch):
+    book = tmp_path / "book.sqlite"
+    Gradebook(book).__exit__()
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda name, **how: connect(f"{name.as_uri()}?mode=ro", uri=True, **how)
+    )
+    with pytest.raises(BadGradebook, match=r"book.sqlite cannot be written \(attempt to write a readonly"):
+        Gradebook(book)
+    monkeypatch.undo()
+    with pytest.raises(BadGradebook, match="is a folder; name a file, such as"):
+        Gradebook(tmp_path)
 
 
 def test_pages_of_learners_never_share_a_file():

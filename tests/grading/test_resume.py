@@ -12,6 +12,7 @@ import pytest
 
 from coursekit.grading.course.classroom import BadClass, Options, grade_class, read_class
 from coursekit.grading.course.gradebook import Gradebook, read_rows
+from coursekit.grading.course.lock import alone
 from coursekit.grading.kernels import sandbox
 
 SQUARE = "def double(x):\n    return np.asarray(x) ** 2"
@@ -125,6 +126,20 @@ def test_one_run_at_a_time_writes_to_a_gradebook(group, solutions, tmp_path):
             grade(group, solutions, book)
         running.close()
     assert len(grade(group, solutions, book)) == 5
+    assert {path.name for path in tmp_path.iterdir()} == {"class", "book.sqlite"}, "the lock is gone"
+
+
+def test_a_lock_that_a_killed_run_left_stops_nobody(tmp_path):
+    book = tmp_path / "book.sqlite"
+    code = "if True:\n import os, sys, pathlib\n from coursekit.grading.course.lock import alone\n"
+    code += " with alone(pathlib.Path(sys.argv[1])):\n  os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code, str(book)]).returncode == 9
+    assert (tmp_path / "book.sqlite.lock").exists()
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(book)
+    with alone(book), pytest.raises(BadClass, match="another run"), alone(link):
+        pass
+    assert not (tmp_path / "book.sqlite.lock").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,17 @@
 """Grading a class: ``FOLDER/<learner>/<notebook>.ipynb`` in, one row a learner and exercise out."""
 
-import contextlib
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from coursekit.grading.course.gradebook import Gradebook, Row, writable
+from coursekit.grading.course.folder import BadClass, Class, read_class
+from coursekit.grading.course.gradebook import RACING, Gradebook, Row, writable
+from coursekit.grading.course.lock import alone
 from coursekit.grading.course.records import read_handed_in
 from coursekit.grading.course.workers import Cluster, Job, Local
-from coursekit.grading.exercise.key import Key, load_key
-from coursekit.grading.exercise.notebook import BadNotebook, exercise_of
+from coursekit.grading.exercise.key import Key
+from coursekit.grading.exercise.notebook import BadNotebook
 from coursekit.grading.exercise.submission import find, read_answers
 from coursekit.grading.kernels import sandbox
 from coursekit.grading.kernels.kernel import Isolation, sweep
@@ -21,28 +19,7 @@ from coursekit.grading.marking.grade import draw_seed, expected, mark
 from coursekit.grading.marking.race import add_races, has_to_race
 from coursekit.grading.marking.result import Result
 
-NOISE = (".DS_Store", ".ipynb_checkpoints", "handed_in.csv", "course.toml")
-
-
-RACING = "racing"  # marked, and not yet raced
-
-
-class BadClass(ValueError):
-    """The folder holds nothing that can be graded; the message says what was looked for."""
-
-
-@dataclass(frozen=True)
-class Class:
-    """What stands in a folder: who has something to grade, by which keys, and what belongs to nobody."""
-
-    folder: Path
-    solutions: Path
-    learners: tuple[Path, ...]
-    keys: tuple[Key, ...]
-    strays: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        return len(self.learners) * len(self.keys)
+__all__ = ["RACING", "BadClass", "Class", "Options", "grade_class", "read_class"]
 
 
 @dataclass(frozen=True)
@@ -70,30 +47,6 @@ class Submission:
     result: Result | None = None
 
 
-def read_class(folder: Path, solutions: Path, exercises: Iterable[str] = ()) -> Class:
-    """Look a folder over. Without `exercises`, those that somebody handed in are graded for everybody.
-
-    Raises :class:`BadClass` for a missing folder, one without learners, or an exercise without a key.
-    """
-    if not folder.is_dir():
-        raise BadClass(f"{folder} is not a folder; wanted: FOLDER/<learner>/<notebook>.ipynb")
-    entries = sorted(p for p in folder.iterdir() if p.name not in NOISE)
-    learners = tuple(p for p in entries if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
-    if not learners:
-        raise BadClass(f"{folder} holds no learner's folder; wanted: {folder}/<learner>/<notebook>.ipynb")
-    known = {path.stem: path for path in sorted(solutions.glob("*.ipynb"))}
-    names = list(exercises) or sorted(_handed_in(learners) & known.keys())
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise BadClass(
-            f"there is no key for {', '.join(unknown)} in {solutions}; it has {', '.join(known) or 'none'}"
-        )
-    if not names:
-        raise BadClass(f"nobody in {folder} handed in one of: {', '.join(known)}; name it with --exercise")
-    keys = tuple(load_key(known[name]) for name in names)
-    return Class(folder, solutions, learners, keys, tuple(p for p in entries if p not in learners))
-
-
 def grade_class(
     group: Class,
     gradebook: Gradebook,
@@ -111,7 +64,7 @@ def grade_class(
     isolation = Isolation(options.sandboxed, (group.folder, group.solutions, gradebook.path))
     if options.sandboxed and not options.scheduler:
         sandbox.require()
-    with _alone(gradebook.path), _workers(options, isolation) as workers:
+    with alone(gradebook.path), _workers(options, isolation) as workers:
         sweep()
         yield from _Grading(gradebook, isolation, workers, options, told).grade(group)
 
@@ -233,17 +186,6 @@ def _read(folder: Path, key: Key, times: dict) -> Submission:
     return Submission(learner, key, digest, when and when.isoformat(), answers, notes, result)
 
 
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One run at a time for a gradebook."""
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    try:
-        with FileLock(Path(tempfile.gettempdir()) / f"coursekit-{name}.lock", timeout=0):
-            yield
-    except Timeout:
-        raise BadClass(f"another run is writing to {path}; wait for it, or name another gradebook") from None
-
-
 def _workers(options: Options, isolation: Isolation) -> Local | Cluster:
     if options.workers is not None and options.workers < 1:
         raise BadClass(f"--workers is {options.workers}; wanted: 1 or more")
@@ -254,13 +196,3 @@ def _workers(options: Options, isolation: Isolation) -> Local | Cluster:
     cluster = Cluster(options.scheduler)
     cluster.check(isolation)
     return cluster
-
-
-def _handed_in(learners: Iterable[Path]) -> set[str]:
-    names = set()
-    for folder in learners:
-        with contextlib.suppress(OSError):  # a folder that cannot be read gets its row when it is graded
-            for path in folder.iterdir():
-                if path.suffix.lower() == ".ipynb":
-                    names |= {path.stem, exercise_of(path)}
-    return names - {None}

@@ -1,6 +1,7 @@
 """The gradebook: one SQLite file, a submission at a time, so that a run that is killed loses nothing."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -30,6 +31,9 @@ CREATE TABLE IF NOT EXISTS note (
     submission INTEGER NOT NULL REFERENCES submission(id) ON DELETE CASCADE, text TEXT NOT NULL);
 """
 VERSION = 2
+WAIT_S = 30  # for another process that is writing
+RACING = "racing"  # the status of what is marked, and not yet raced
+MEND = "mend its permissions, or use a copy in a folder that you may write to"
 FROM_VERSION_1 = """
 ALTER TABLE run ADD COLUMN sandbox TEXT NOT NULL DEFAULT 'none';
 ALTER TABLE run ADD COLUMN finished TEXT;
@@ -73,24 +77,36 @@ class Run:
 
 
 class Gradebook:
-    """An open gradebook. Use it as a context manager; it is created where it is missing."""
+    """An open gradebook. Use it as a context manager.
 
-    def __init__(self, path: Path) -> None:
+    It is created where it is missing. With `to_read` it has to be there, and its file is left as it is. Raises
+    :class:`BadGradebook`.
+    """
+
+    def __init__(self, path: Path, to_read: bool = False) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.is_dir():
+            raise BadGradebook(f"{self.path} is a folder; name a file, such as {self.path / 'marks.sqlite'}")
         try:
-            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._db = _copy(self.path) if to_read else _open(self.path)
             self._db.execute("PRAGMA foreign_keys = ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             empty = not self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError as error:
+            raise BadGradebook(f"{self.path} cannot be opened ({error}); {MEND}") from None
         except sqlite3.DatabaseError as error:
             raise BadGradebook(f"{self.path} is not a gradebook ({error}); name another file") from None
+        if empty and to_read:
+            raise BadGradebook(f"{self.path} is empty; coursekit grade writes marks into it")
         if not empty and version not in (1, VERSION):
             raise BadGradebook(
                 f"{self.path} is a database of version {version}, not a gradebook of version {VERSION}"
             )
         change = FROM_VERSION_1 if version == 1 else TABLES
-        self._db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")
+        try:
+            self._db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")
+        except sqlite3.OperationalError as error:
+            raise BadGradebook(f"{self.path} cannot be written ({error}); {MEND}") from None
 
     def __enter__(self) -> "Gradebook":
         return self
@@ -185,10 +201,36 @@ class Gradebook:
 
 def read_rows(path: Path) -> list[Row]:
     """Every submission of a gradebook that has to be there. Raises :class:`BadGradebook` where it is not."""
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise BadGradebook(f"there is no gradebook {path}; coursekit grade makes one")
-    with Gradebook(path) as gradebook:
+    with Gradebook(path, to_read=True) as gradebook:
         return gradebook.rows()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+
+
+def _copy(path: Path) -> sqlite3.Connection:
+    """A copy in memory, for which the file need not be writable.
+
+    What a killed run left half written has to be undone in the file first, and that needs to write.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        _read_into(copy, path, "ro")
+    except sqlite3.OperationalError:
+        if not os.access(path, os.W_OK):
+            raise
+        _read_into(copy, path, "rw")
+    return copy
+
+
+def _read_into(copy: sqlite3.Connection, path: Path, mode: str) -> None:
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S)) as db:
+        db.backup(copy)
 
 
 MARK = [field.name for field in fields(Mark)]
