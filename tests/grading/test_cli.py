@@ -52,6 +52,36 @@ def test_a_wrong_solutions_folder_is_named(tmp_path, capsys):
     assert "--solutions" in capsys.readouterr().err
 
 
+def test_keys_that_are_none_and_seeds_that_are_none_are_named(solutions, hand_in, right, tmp_path, capsys):
+    hand_in(tmp_path / "class" / "ada" / "00_small.ipynb", right)
+    released = hand_in(tmp_path / "exercises" / "00_small.ipynb", {}).parent
+    (tmp_path / "empty").mkdir()
+    args = ["grade", str(tmp_path / "class"), "--no-sandbox", "--gradebook", str(tmp_path / "book.sqlite")]
+    for options, words in (
+        (["--solutions", str(released)], "holds 00_small.ipynb without its solutions, as learners get it"),
+        (["--solutions", str(tmp_path / "empty")], "holds no notebook; wanted: the folder of the keys"),
+        (["--solutions", str(solutions), "--seed", "-1"], "--seed -1: wanted a whole number from 0"),
+        (
+            ["--solutions", str(solutions), "--gradebook", str(tmp_path)],
+            "is a folder; wanted: a file, such as",
+        ),
+        (
+            ["--solutions", str(solutions), "--gradebook", str(released / "00_small.ipynb" / "b")],
+            "cannot be written (",
+        ),
+    ):
+        assert cli.main([*args, *options]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert words in error and error.startswith("coursekit grade: ")
+    assert not (tmp_path / "book.sqlite").exists()
+    out = tmp_path / "empty" / "file"
+    out.touch()
+    for option in ("--to", "--exercises"):
+        assert cli.main(["release", "--solutions", str(solutions), option, str(out / "x")]) == 2
+        error = capsys.readouterr().err
+        assert f"{option} {out / 'x'} cannot be written (" in error and len(error.splitlines()) == 1
+
+
 def test_a_name_that_leads_out_of_the_folder_leads_nowhere(solutions, tmp_path, capsys):
     path = tmp_path / "a.ipynb"
     path.write_text(

@@ -263,6 +263,18 @@ def test_one_learner_alone_is_no_folder_around_everything(take):
     ]
 
 
+def test_a_flat_file_named_like_its_exercise_is_nobodys(tmp_path):
+    files = {"00_small.ipynb": notebook(), "00_small (2).ipynb": notebook(), "00_small_ada.ipynb": notebook()}
+    files |= {"01_x.ipynb": notebook(None), "bob_01_x.ipynb": notebook(None)}
+    archive = pack(tmp_path / "in.zip", files)
+    done = collect(archive, tmp_path / "class", Course(due={"01_x": datetime(2026, 12, 1, tzinfo=UTC)}))
+    assert [(who.name, who.files) for who in done.learners] == [("bob", ("01_x.ipynb",))]
+    assert set(dict(done.passed_over)) == set(files) - {"bob_01_x.ipynb"}
+    assert "named like its exercise" in dict(done.passed_over)["00_small.ipynb"]
+    with pytest.raises(BadCollection, match="nothing that names a learner"):
+        collect(pack(tmp_path / "one.zip", {"00_small.ipynb": notebook()}), tmp_path / "other")
+
+
 def test_nothing_that_names_a_learner(take, tmp_path):
     with pytest.raises(BadCollection, match="holds nothing that names a learner; wanted: a Moodle or Canvas"):
         take({"x.ipynb": notebook()})
@@ -857,12 +869,38 @@ def test_the_command_says_what_it_did(tmp_path, capsys, monkeypatch):
     args = ["collect", str(archive), "--to", str(tmp_path / "class")]
     assert cli.main(args) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "1 learners in" not in printed and "1 learner in" in printed and "[red]Ada" in printed
+    assert ": 1 learner ┏" in printed and "[red]Ada" in printed
     assert "Passed over: ../y.ipynb has a name that leads out of the archive." in printed
-    assert "When they were handed in is not known" in printed
+    assert "When they were handed in is not known" in printed and "--worksheet" in printed
     assert cli.main([*args, "--trust-times"]) == 0
     assert "not known" not in capsys.readouterr().out
     assert records(tmp_path / "class")[0]["handed_in"] == "2026-12-01T12:00:00+09:00"
+
+
+def test_canvas_has_no_worksheet_and_says_what_was_late(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    files = {"ada_LATE_1_1011_x.ipynb": notebook(), "bob_2_1012_x.ipynb": notebook(), "cleo_3_text.html": ""}
+    archive = pack(tmp_path / "in.zip", files)
+    for _ in range(2):
+        assert cli.main(["collect", str(archive), "--to", str(tmp_path / "class")]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "--worksheet" not in printed and "what Canvas marked as late" in printed
+        assert ": 3 learners, 1 of them without a notebook" in printed
+        lines = [(line["learner"], line["late"], line["exercise"]) for line in records(tmp_path / "class")]
+        assert lines == [("ada", "yes", ""), ("bob", "", ""), ("cleo", "", "00_small")]
+
+
+def test_the_command_names_what_cannot_be_used(tmp_path, capsys):
+    archive = pack(tmp_path / "in.zip", {"ada/x.ipynb": notebook()})
+    (tmp_path / "file").touch()
+    for options, words in (
+        (["--to", str(tmp_path / "file")], "is a file; wanted: the folder of the class"),
+        (["--to", str(tmp_path / "file" / "class")], "cannot be written (Not a directory)"),
+        (["--to", str(tmp_path / "c"), "--roster", str(tmp_path)], "is not a file; wanted: a table"),
+    ):
+        assert cli.main(["collect", str(archive), *options]) == 2
+        error = capsys.readouterr().err
+        assert words in error and len(error.splitlines()) == 1
 
 
 def test_the_command_says_what_it_could_not_do(tmp_path, capsys):

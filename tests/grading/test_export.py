@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from coursekit import cli
+from coursekit.grading.collecting.collect import collect
 from coursekit.grading.course import export
 from coursekit.grading.course.export import BadExport
-from coursekit.grading.course.gradebook import Gradebook, Row, read_rows
+from coursekit.grading.course.gradebook import RACING, Gradebook, Row, read_rows
+from coursekit.grading.course.records import read_records
 from coursekit.grading.course.settings import Course, LateRule
 from coursekit.grading.marking.result import Mark, Result
 from tests.grading.test_collect import notebook, pack
@@ -269,8 +271,102 @@ def test_only_what_was_graded_can_be_chosen(rows):
     assert export.choose(iter(rows)) == rows
     with pytest.raises(BadExport, match="nothing of 09_no is graded; the gradebook has 01_x, 02_y"):
         export.choose(rows, ["01_x", "09_no"])
-    with pytest.raises(BadExport, match="nothing of anybody is graded"):
+    with pytest.raises(BadExport, match="has no marks; run coursekit grade first"):
         export.choose([])
+
+
+def test_marks_that_wait_for_their_race_are_not_exported_by_mistake(rows, tmp_path, capsys):
+    with Gradebook(tmp_path / "book.sqlite") as gradebook:
+        run = gradebook.start_run(7)
+        for each in (row("ada"), row("bob", "02_y", status=RACING, message="its speed was not measured")):
+            gradebook.record(run, each)
+    out = tmp_path / "out.csv"
+    args = ["export", "--gradebook", str(tmp_path / "book.sqlite"), "--out", str(out)]
+    assert cli.main(args) == 2 and not out.exists()
+    assert "speed of bob (02_y) was not measured yet" in capsys.readouterr().err
+    assert cli.main([*args, "--exercise", "01_x"]) == 0, "what is asked for is complete"
+    assert cli.main([*args, "--unfinished"]) == 0
+    assert {line["learner"]: line["status"] for line in by_name(out.read_text())} == {
+        "ada": "graded",
+        "bob": RACING,
+    }
+
+
+ROSTER = "learner,name,lms_id\nada,Ada Lovelace,11\nbob,Bob Berg,12\n"
+
+
+def test_canvas_has_the_number_of_whoever_handed_in_nothing(tmp_path):
+    (tmp_path / "roster.csv").write_text(ROSTER)
+    archive = pack(tmp_path / "in.zip", {"lovelaceada_11_1001_01_x.ipynb": notebook("01_x")})
+    collect(archive, tmp_path / "class", roster=tmp_path / "roster.csv")
+    rows = [row("ada"), row("bob", status="missing")]
+    made = export.canvas(rows, Course(), tmp_path / "class", {})
+    assert canvas_would_read(made.text)[1] == {"11": {"01_x": "4"}, "12": {"01_x": "0"}}
+    assert made.remarks == ()
+    later = pack(tmp_path / "later.zip", {"bergbob_12_1002_01_x.ipynb": notebook("01_x")})
+    collect(later, tmp_path / "class", roster=tmp_path / "roster.csv")
+    assert [r.file for r in read_records(tmp_path / "class")] == ["01_x.ipynb"] * 2, "no line is left over"
+
+
+def test_moodle_has_the_number_of_whoever_handed_in_nothing_for_that_assignment(tmp_path):
+    head = 'Identifier,"Full name","Last modified (submission)"\n'
+    (tmp_path / "sheet.csv").write_text(
+        f'{head}"Participant 1",Ada,"Tuesday, 1 December 2026, 11:45 PM"\n"Participant 2",Bob,-\n'
+    )
+    archive = pack(tmp_path / "in.zip", {"Ada_1_assignsubmission_file/01_x.ipynb": notebook("01_x")})
+    collect(archive, tmp_path / "class", worksheet=tmp_path / "sheet.csv")
+    rows = [row("Ada"), row("Bob", status="missing"), row("Bob", "02_y", status="missing")]
+    made = export.moodle(export.choose(rows, ["01_x"]), Course(), tmp_path / "class")
+    assert {number: cells["grade"] for number, cells in moodle_would_read(made.text).items()} == {
+        "1": "4",
+        "2": "0",
+    }
+    made = export.moodle(export.choose(rows, ["02_y"]), Course(), tmp_path / "class")
+    assert moodle_would_read(made.text) == {}, "a number of Moodle's is for one assignment"
+
+
+@pytest.mark.parametrize("number", ["2", "9"])
+def test_a_roster_of_another_assignment_names_nobody_to_moodle(tmp_path, number):
+    (tmp_path / "roster.csv").write_text(f"learner,lms_id\nAda,{number}\nBob,3\n")
+    archive = pack(tmp_path / "in.zip", {"Ada_2_assignsubmission_file/01_x.ipynb": notebook("01_x")})
+    collect(archive, tmp_path / "class", roster=tmp_path / "roster.csv")
+    made = export.moodle([row("Bob", status="missing")], Course(), tmp_path / "class")
+    assert set(moodle_would_read(made.text)) == ({"3"} if number == "2" else set())
+
+
+def test_the_command_says_by_which_course_and_what_is_without_effect(book, tmp_path, capsys):
+    folder = tmp_path / "class"
+    collect(pack(tmp_path / "in.zip", {"late_LATE_5_1077_01_x.ipynb": notebook("01_x")}), folder)
+    assert [(r.late, r.handed_in) for r in read_records(folder)] == [("yes", "")]
+    args = [
+        "export",
+        "--gradebook",
+        str(book),
+        "--out",
+        str(tmp_path / "out.csv"),
+        "--collected",
+        str(folder),
+    ]
+    (tmp_path / "course.toml").write_text(
+        "[due]\n1_x = 2026-12-01\n02_y = 2026-12-01\n09_later = 2027-01-01\n"
+        "[extensions.latte]\n02_y = 2026-12-09\n[extensions.Zoe]\n09_later = 2027-02-01"
+    )
+    assert cli.main(args) == 0
+    said = capsys.readouterr()
+    assert f"those of {tmp_path / 'course.toml'}" in said.out
+    assert "[due] has '1_x', which is no exercise here; perhaps '01_x' was meant" in said.err
+    assert "[extensions] has 'latte', who is no learner here; perhaps 'late' was meant" in said.err
+    assert "09_later" not in said.err and "Zoe" not in said.err, "what is still to come is no mistake"
+    assert "02_y has a due time, and it is not known when Ada, Countess, Åsa" in said.err
+    assert "marked as late" not in said.err, "nothing is due for it"
+    (tmp_path / "course.toml").write_text("[due]\n01_x = 2026-12-01")
+    with Gradebook(book) as gradebook:
+        gradebook.record(gradebook.start_run(8), row("late"))
+    assert cli.main(args) == 0
+    assert "marked as late, without a time: late/01_x.ipynb" in capsys.readouterr().err
+    (tmp_path / "course.toml").unlink()
+    assert cli.main(args) == 0
+    assert "no course.toml was found, so no due times count" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -331,10 +427,12 @@ def test_the_command_writes_each_form(book, tmp_path, capsys):
         (["--course", "none.toml"], "there is no none.toml"),
         (["--format", "moodle"], "name one with --exercise"),
         (["--out", "BOOK"], "is the gradebook; name another file"),
+        (["--out", "BOOK/marks.csv"], "cannot be written ("),
+        (["--out", "."], "--out . is a folder; wanted: a file, such as marks.csv"),
     ],
 )
 def test_the_command_says_what_it_cannot_do(book, tmp_path, capsys, options, words):
-    options = [str(book) if option == "BOOK" else option for option in options]
+    options = [option.replace("BOOK", str(book)) for option in options]
     assert cli.main(["export", "--gradebook", str(book), "--out", str(tmp_path / "out.csv"), *options]) == 2
     error = capsys.readouterr().err
     assert words in error and len(error.splitlines()) == 1

@@ -11,18 +11,20 @@ for the time of packing, and left out. Moodle's grading worksheet has the real o
 
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from coursekit.grading.collecting.downloads import Entry, Unreadable, open_download, unwrapped
-from coursekit.grading.collecting.roster import Known, Listed, assign, read_roster
+from coursekit.grading.collecting.roster import Known, Listed, absent, assign, read_roster
 from coursekit.grading.collecting.shelf import Handed, InTheWay, Learner, Shelf
 from coursekit.grading.course import names
 from coursekit.grading.course.gradebook import writable
 from coursekit.grading.course.names import Origin, Person
 from coursekit.grading.course.records import (
     BadCollection,
+    Participant,
     Record,
     exercise_in,
     read_handed_in,
@@ -41,11 +43,15 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 @dataclass(frozen=True)
 class Collected:
-    """What came of collecting: the learners, what was passed over with the reason, and whether times are known."""
+    """What came of collecting: the learners, what was passed over with the reason, and whether times are known.
+
+    ``platforms`` are those whose names the files had.
+    """
 
     learners: tuple[Learner, ...]
     passed_over: tuple[tuple[str, str], ...]
     has_times: bool
+    platforms: frozenset[str] = frozenset()
 
 
 def collect(
@@ -59,41 +65,53 @@ def collect(
     """Put what stands in a download, a folder or a zip archive, into a class's folder.
 
     `roster` and `worksheet` are tables: the class (:func:`~coursekit.grading.collecting.roster.read_roster`), and
-    Moodle's grading worksheet, for its times. With `trust_times` those of the download are taken whatever they look
-    like. Raises :class:`BadCollection`, :class:`~coursekit.grading.collecting.downloads.BadDownload` or
+    Moodle's grading worksheet, for its times and for whoever handed in nothing. With `trust_times` those of the
+    download are taken whatever they look like. Raises :class:`BadCollection`,
+    :class:`~coursekit.grading.collecting.downloads.BadDownload` or
     :class:`~coursekit.grading.course.sheets.BadSheet` before anything is written.
     """
     course = course or Course()
     if downloads.is_dir() and folder.resolve().is_relative_to(downloads.resolve()):
         raise BadCollection(f"{folder} is a part of {downloads}; name a folder outside of it with --to")
     listed = read_roster(roster) if roster else []
-    times = read_worksheet(worksheet, course) if worksheet else {}
+    participants = read_worksheet(worksheet, course) if worksheet else {}
     records = read_records(folder)
     with open_download(downloads, course.zone) as entries, tempfile.TemporaryDirectory() as stage:
-        arrival = _Arrival(entries, Path(stage), listed, records)
+        arrival = _Arrival(entries, Path(stage), listed, records, course.due)
         if not arrival.people:
             raise BadCollection(f"{downloads} holds nothing that names a learner; wanted: {WANTED}")
         has_times = trust_times or not _packed_at_once(arrival.handed)
-        handed = [_with_time(item, times, has_times) for item in arrival.handed]
+        handed = [_with_time(item, participants, has_times) for item in arrival.handed]
+        for number in sorted(
+            participants.keys() - {who.lms_id for who in arrival.people if who.lms == "moodle"}
+        ):
+            arrival.people[participants[number].person] = set()
         people = assign(
             arrival.people, listed, [Known(r.learner, r.person, exercise_in(folder, r)) for r in records]
         )
         folder.mkdir(parents=True, exist_ok=True)
         shelf = Shelf(folder, course, records)
-        in_the_way = _fill(shelf, people, _by_person(handed), {entry.learner for entry in listed})
-    return Collected(shelf.learners(), (*arrival.passed_over, *in_the_way), has_times or bool(times))
+        in_the_way = _fill(shelf, people, _by_person(handed), listed)
+    platforms = frozenset(who.lms for who in people if who.lms)
+    passed_over = (*arrival.passed_over, *in_the_way)
+    return Collected(shelf.learners(), passed_over, has_times or bool(participants), platforms)
 
 
 class _Arrival:
     """What is in the download: the notebooks, put aside under names of our own, whose they are, and what is no use."""
 
     def __init__(
-        self, entries: list[Entry], stage: Path, roster: list[Listed], records: list[Record]
+        self,
+        entries: list[Entry],
+        stage: Path,
+        roster: list[Listed],
+        records: list[Record],
+        exercises: Collection[str],
     ) -> None:
         self.people: dict[Person, set[str]] = {}
         self.handed: list[Handed] = []
         self.passed_over: list[tuple[str, str]] = []
-        self._stage = stage
+        self._stage, self._exercises = stage, exercises
         self._learners = {name for r in roster for name in (r.learner, r.lms_id, r.name) if name}
         self._learners |= {r.name for r in records if r.name}
         around = unwrapped(entries, names.is_platform)
@@ -119,6 +137,10 @@ class _Arrival:
             return
         said = exercise_of(path)
         if origin.person is None:
+            known = [said] if said else self._exercises
+            if names.is_named_like(origin.file, known, self._learners):
+                self._pass(entry, f"is named like its exercise, not whose it is; wanted: {WANTED}")
+                return
             parted = names.split_flat(origin.file, said, self._learners)
             if parted is None:
                 self._pass(entry, f"does not say whose it is; wanted: {WANTED}")
@@ -153,25 +175,37 @@ def _without_attempts(own: list[Handed]) -> list[Handed]:
 
 
 def _fill(
-    shelf: Shelf, people: dict[Person, tuple[str, str]], handed: dict[Person, list[Handed]], roster: set[str]
+    shelf: Shelf,
+    people: dict[Person, tuple[str, str]],
+    handed: dict[Person, list[Handed]],
+    roster: list[Listed],
 ) -> list[tuple[str, str]]:
     """Put everybody's notebooks on the shelf; returns what could not be put there, and why."""
     in_the_way = []
     here = {learner for learner, _ in people.values()}
+    exercise = _exercise(handed)
     try:
         for person, (learner, remark) in people.items():
             try:
-                shelf.take(learner, person, handed.get(person, []), *filter(None, [remark]))
+                shelf.take(learner, person, handed.get(person, []), exercise, *filter(None, [remark]))
             except InTheWay as error:
                 in_the_way.append((learner, str(error)))
-        for learner in sorted(roster - here):
+        for learner, person in sorted(absent(roster, here, people).items()):
             try:
                 shelf.make(learner, "nothing of theirs is in the download")
+                shelf.note_missing(learner, person, exercise)
             except InTheWay as error:
                 in_the_way.append((learner, str(error)))
     finally:
         shelf.write()
     return in_the_way
+
+
+def _exercise(handed: dict[Person, list[Handed]]) -> str:
+    """The exercise that most of a download is about; empty where it is not one."""
+    often = Counter(item.exercise for own in handed.values() for item in own)
+    most = often.most_common(1)
+    return most[0][0] if most and 2 * most[0][1] > often.total() and len(most[0][0]) <= names.LONGEST else ""
 
 
 def _by_person(handed: list[Handed]) -> dict[Person, list[Handed]]:
@@ -192,9 +226,10 @@ def _packed_at_once(handed: list[Handed]) -> bool:
     return max(times) - min(times) <= PACKED_AT_ONCE
 
 
-def _with_time(item: Handed, worksheet: dict[str, datetime], has_times: bool) -> Handed:
-    if item.person.lms == "moodle" and item.person.lms_id in worksheet:
-        return replace(item, modified=worksheet[item.person.lms_id], is_sure=True)
+def _with_time(item: Handed, worksheet: dict[str, Participant], has_times: bool) -> Handed:
+    known = worksheet.get(item.person.lms_id) if item.person.lms == "moodle" else None
+    if known and known.handed_in:
+        return replace(item, modified=known.handed_in, is_sure=True)
     return item if has_times else replace(item, modified=None)
 
 

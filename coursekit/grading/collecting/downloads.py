@@ -58,7 +58,7 @@ def open_download(path: Path, zone: tzinfo = UTC) -> Iterator[list[Entry]]:
         raise BadDownload(f"{path} is neither a folder nor a file; wanted: a folder or a zip archive")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError) as error:
         raise BadDownload(
             f"{path} is not a zip archive that can be read ({error}); wanted: one, or a folder"
         ) from None

@@ -1,7 +1,7 @@
 """Who is who in a download: a name and a number become one learner's folder, the same one each time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,25 @@ def assign(
             taken.add(learners[person])
     is_listed = {listed.learner for listed in roster}
     return {person: (folder, _remark(person, folder, is_listed)) for person, folder in learners.items()}
+
+
+def absent(roster: list[Listed], here: Collection[str], people: Collection[Person]) -> dict[str, Person]:
+    """Who is on the roster and not in the download, with the number that its platform has for them.
+
+    Moodle's number is for one assignment, so it is taken where the roster has that of somebody who is in the download,
+    and only one for this learner.
+    """
+    platforms = {person.lms for person in people if person.lms}
+    lms = platforms.pop() if len(platforms) == 1 else ""
+    lines = Counter(listed.learner for listed in roster)
+    seen = {person.lms_id for person in people} & {listed.lms_id for listed in roster if listed.lms_id}
+    found = {}
+    for listed in roster:
+        if listed.learner not in here:
+            fits = lms == "canvas" or (lms == "moodle" and seen and lines[listed.learner] == 1)
+            number = listed.lms_id if fits else ""
+            found[listed.learner] = Person(lms, number, listed.name or listed.learner)
+    return found
 
 
 def _listed(person: Person, roster: list[Listed]) -> str | None:

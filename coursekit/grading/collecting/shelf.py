@@ -56,7 +56,7 @@ class Shelf:
     def __init__(self, folder: Path, course: Course, records: list[Record]) -> None:
         self.folder, self.course = folder, course
         self.records = {(r.learner, r.file): r for r in records if r.file}
-        self.without = {(r.learner, r.person): r for r in records if not r.file}
+        self.without = {(r.learner, r.person, r.exercise): r for r in records if not r.file}
         self.remarks: dict[str, list[str]] = {}
 
     def make(self, learner: str, *remarks: str) -> None:
@@ -69,8 +69,13 @@ class Shelf:
         place.mkdir(exist_ok=True)
         self.remarks.setdefault(learner, []).extend(map(writable, remarks))
 
-    def take(self, learner: str, person: Person, handed: list[Handed], *remarks: str) -> None:
-        """Take in what one person handed in. Raises :class:`InTheWay`."""
+    def note_missing(self, learner: str, person: Person, exercise: str) -> None:
+        """Keep what the platform calls somebody of whom there is no notebook for an exercise."""
+        who = (person.lms, person.lms_id, person.name)
+        self.without[learner, person, exercise] = Record(learner, "", "", *who, "", exercise=exercise)
+
+    def take(self, learner: str, person: Person, handed: list[Handed], exercise: str, *remarks: str) -> None:
+        """Take in what one person handed in, or that it was nothing for the exercise. Raises :class:`InTheWay`."""
         self.make(learner, *remarks)
         mine: dict[str, Handed] = {}
         for item in handed:
@@ -84,16 +89,14 @@ class Shelf:
             if len(files) > 1:
                 self._say(learner, f"{' and '.join(files)} all claim to be {exercise}")
         if not handed:
-            self.without[learner, person] = Record(
-                learner, "", "", person.lms, person.lms_id, person.name, ""
-            )
+            self.note_missing(learner, person, exercise)
             self._say(learner, "no notebook came")
 
     def write(self) -> None:
         """Write the record of what stands in the folder now."""
         there = [r for r in self.records.values() if (self.folder / r.learner / r.file).is_file()]
-        has = {(r.learner, r.person) for r in there}
-        rest = [r for key, r in self.without.items() if key not in has]
+        has = {(r.learner, r.lms, r.lms_id or r.name) for r in there}
+        rest = [r for r in self.without.values() if (r.learner, r.lms, r.lms_id or r.name) not in has]
         rows = sorted([writable(getattr(r, column)) for column in COLUMNS] for r in there + rest)
         write_atomically(self.folder / RECORDS, sheet([COLUMNS, *rows]))
 
@@ -156,8 +159,9 @@ class Shelf:
         if is_there and before and before.handed_in and not item.is_sure:
             handed_in = before.handed_in
         who = item.person
+        late = "yes" if item.is_late else before.late if is_there and before else ""
         self.records[learner, file] = Record(
-            learner, file, handed_in, who.lms, who.lms_id, who.name, item.source
+            learner, file, handed_in, who.lms, who.lms_id, who.name, item.source, late
         )
 
     def _say(self, learner: str, remark: str) -> None:

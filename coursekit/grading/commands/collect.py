@@ -3,6 +3,11 @@
 import argparse
 from pathlib import Path
 
+TIMES_OF = {
+    "moodle": "Give Moodle's grading worksheet with --worksheet, or write them into handed_in.csv.",
+    "canvas": "Its column late has what Canvas marked as late; write the times into handed_in.csv.",
+}
+
 
 def add(commands, solutions) -> None:
     command = commands.add_parser(
@@ -25,12 +30,18 @@ def add(commands, solutions) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from coursekit.grading.collecting.collect import collect
+    from coursekit.grading.commands.places import writing
     from coursekit.grading.course.settings import find_course, load_course
 
     course = load_course(find_course(args.course, args.to))
-    print_collected(
-        collect(args.downloads, args.to, course, args.roster, args.worksheet, args.trust_times), args.to
-    )
+    if args.to.exists() and not args.to.is_dir():
+        raise ValueError(f"--to {args.to} is a file; wanted: the folder of the class")
+    for option, path in (("--roster", args.roster), ("--worksheet", args.worksheet)):
+        if path and not path.is_file():
+            raise ValueError(f"{option} {path} is not a file; wanted: a table saved as CSV")
+    with writing("--to", args.to):
+        done = collect(args.downloads, args.to, course, args.roster, args.worksheet, args.trust_times)
+    print_collected(done, args.to)
     return 0
 
 
@@ -41,8 +52,9 @@ def print_collected(collected, folder: Path) -> None:
     from rich.text import Text
 
     console = Console()
-    count = len(collected.learners)
-    title = Text(f"{count} learner{'' if count == 1 else 's'} in {folder}")
+    count, without = len(collected.learners), sum(not learner.files for learner in collected.learners)
+    said = f", {without} of them without a notebook" if without else ""
+    title = Text(f"Collected into {folder}: {count} learner{'' if count == 1 else 's'}{said}")
     table = Table(title=title, title_justify="left")
     for column in ("Learner", "Notebooks", "Remark"):
         table.add_column(column, overflow="fold")
@@ -52,9 +64,10 @@ def print_collected(collected, folder: Path) -> None:
     console.print(table)
     for source, reason in collected.passed_over:
         console.print(Text(f"Passed over: {source} {reason}."))
+    platform = next(iter(collected.platforms)) if len(collected.platforms) == 1 else ""
     if not collected.has_times:
         console.print(
             "When they were handed in is not known: all times in the download lie within minutes, so they are "
-            "those of packing it. handed_in.csv has none; write them there, or give Moodle's --worksheet.",
+            f"those of packing it. {TIMES_OF.get(platform, 'Write them into handed_in.csv.')}",
             markup=False,
         )

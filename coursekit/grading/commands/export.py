@@ -30,29 +30,48 @@ def add(commands, solutions) -> None:
         metavar="NAME=TITLE",
         help="canvas: what an exercise is called there (may be repeated)",
     )
+    command.add_argument(
+        "--unfinished", action="store_true", help="go on while marks still wait for their race"
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.course import export
+    from coursekit.grading.commands.places import refuse_folder, writing
+    from coursekit.grading.course import advice, export
     from coursekit.grading.course.gradebook import read_rows
+    from coursekit.grading.course.records import read_records
     from coursekit.grading.course.settings import find_course, load_course
     from coursekit.storage import write_atomically
 
     _refuse_misplaced(args)
-    rows = export.choose(read_rows(args.gradebook), args.exercise)
-    course = load_course(find_course(args.course, args.gradebook.parent))
-    if args.format == "canvas":
-        made = export.canvas(rows, course, args.collected, _titles(args.title))
-    elif args.format == "moodle":
-        made = export.moodle(rows, course, args.collected)
-    else:
-        made = export.detail(rows) if args.detail else export.tidy(rows, course)
-    write_atomically(args.out, made.text)
-    for remark in made.remarks:
+    refuse_folder("--out", args.out, "marks.csv")
+    everything = read_rows(args.gradebook)
+    rows = export.choose(everything, args.exercise)
+    if not args.unfinished:
+        export.refuse_waiting(rows)
+    found = find_course(args.course, args.gradebook.parent)
+    course = load_course(found)
+    made = _made(args, rows, course)
+    with writing("--out", args.out):
+        write_atomically(args.out, made.text)
+    records = read_records(args.collected) if args.collected else []
+    remarks = [*made.remarks, *advice.without_effect(course, everything)]
+    remarks += [*advice.without_time(course, rows), *advice.marked_late(records, course, rows)]
+    for remark in remarks:
         print(f"coursekit export: {remark}", file=sys.stderr)
-    print(f"{len(rows)} rows of {args.gradebook.name} in {args.out}")
+    print(f"{len(rows)} rows of {args.gradebook.name} in {args.out}; {advice.said_of(found, course)}")
     return 0
+
+
+def _made(args: argparse.Namespace, rows: list, course):
+    from coursekit.grading.course import export
+
+    if args.format == "canvas":
+        return export.canvas(rows, course, args.collected, _titles(args.title))
+    if args.format == "moodle":
+        return export.moodle(rows, course, args.collected)
+    return export.detail(rows) if args.detail else export.tidy(rows, course)
 
 
 def _refuse_misplaced(args: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+DONE, INCOMPLETE = 0, 1
 WARNING = "Warning: --no-sandbox: every submission runs as you, and can read and change what you can."
 
 
@@ -27,16 +28,34 @@ def add(commands, solutions) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.commands.places import find_solutions
+    from coursekit.grading.commands.places import find_solutions, refuse_folder, refuse_negative, writing
     from coursekit.grading.course.classroom import Options, grade_class, read_class
     from coursekit.grading.course.gradebook import Gradebook
+    from coursekit.grading.course.settings import find_course, load_course
     from coursekit.grading.report import tables
 
+    refuse_negative(args.seed)
+    refuse_folder("--gradebook", args.gradebook, "marks.sqlite")
+    course = load_course(find_course(None, args.folder))
     group = read_class(args.folder, find_solutions(args.solutions, args.folder), args.exercise)
     options = Options(args.seed, args.workers, args.scheduler, not args.no_sandbox, args.regrade)
     if args.no_sandbox:
         print(WARNING, file=sys.stderr)
-    with Gradebook(args.gradebook) as gradebook:
+    with writing("--gradebook", args.gradebook):
+        opened = Gradebook(args.gradebook)
+    with opened as gradebook:
         rows = tables.follow(len(group), lambda told: grade_class(group, gradebook, options, told))
     tables.print_class(rows, group.strays, args.gradebook)
-    return 0
+    return _say(rows, course, [path.stem for path in group.solutions.glob("*.ipynb")])
+
+
+def _say(rows: list, course, keys: list[str]) -> int:
+    """Print what to know of these rows; returns the status."""
+    from coursekit.grading.course.advice import incomplete, new_inputs, without_effect
+
+    for sentence in (*new_inputs(rows), *without_effect(course, rows, keys)):
+        print(f"coursekit grade: {sentence}", file=sys.stderr)
+    left = incomplete(rows)
+    for sentence in left:
+        print(f"coursekit grade: {sentence}", file=sys.stderr)
+    return INCOMPLETE if left else DONE

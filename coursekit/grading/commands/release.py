@@ -23,7 +23,7 @@ def add(commands, solutions) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.commands.places import find_solutions
+    from coursekit.grading.commands.places import find_solutions, writing
     from coursekit.grading.exercise.release import release_all
 
     solutions = find_solutions(args.solutions, Path.cwd())
@@ -32,18 +32,21 @@ def run(args: argparse.Namespace) -> int:
     if args.exercise or args.course:
         raise ValueError("--exercise and --course go with --to FOLDER; without it every exercise is released")
     exercises = args.exercises or solutions.parent / "exercises"
-    changed = release_all(solutions, exercises)
+    with writing("--exercises", exercises):
+        changed = release_all(solutions, exercises)
     print("\n".join(f"wrote {path}" for path in changed) or f"{exercises} is in step with {solutions}")
     return 0
 
 
 def _hand_out(args: argparse.Namespace, solutions: Path) -> int:
+    from coursekit.grading.commands.places import writing
     from coursekit.grading.course.settings import find_course, load_course
     from coursekit.grading.exercise.handout import hand_out
 
     course = load_course(find_course(args.course, solutions))
     due = {name: _spell(course.due_for("", name)) for name in course.due}
-    paths = hand_out(solutions, args.to, args.exercise, course.title, due)
+    with writing("--to", args.to):
+        paths = hand_out(solutions, args.to, args.exercise, course.title, due)
     print("\n".join(f"wrote {path}" for path in paths))
     return 0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coursekit.grading.course.folder import BadClass, Class, read_class
-from coursekit.grading.course.gradebook import RACING, Gradebook, Row, writable
+from coursekit.grading.course.gradebook import RACING, Gradebook, Row, Run, writable
 from coursekit.grading.course.lock import alone
 from coursekit.grading.course.records import read_handed_in
 from coursekit.grading.course.workers import Cluster, Job, Local
@@ -90,7 +90,7 @@ class _Grading:
                 row = kept.get((submission.learner, key.name))
                 if row is not None and self._stands(row, submission):
                     if row.result.status == RACING:
-                        to_race.append((submission, row.result))
+                        to_race.append((submission, row))
                     else:
                         yield row
                 elif submission.result is not None:
@@ -100,7 +100,7 @@ class _Grading:
             if to_mark:
                 for row, submission in self._mark(key, to_mark):
                     if row.result.status == RACING:
-                        to_race.append((submission, row.result))
+                        to_race.append((submission, row))
                     else:
                         yield row
             yield from self._race(key, to_race)
@@ -131,10 +131,11 @@ class _Grading:
                 result = add_races(key, submission.answers, result)  # none is right, so none is run
             yield self._record(submission, result), submission
 
-    def _race(self, key: Key, todo: list[tuple[Submission, Result]]) -> Iterator[Row]:
-        """The races, one after the other, when nothing else is at work."""
+    def _race(self, key: Key, todo: list[tuple[Submission, Row]]) -> Iterator[Row]:
+        """The races, one after the other, when nothing else is at work. A row keeps the seed that marked it."""
         by_learner = {submission.learner: submission for submission, _ in todo}
-        graded = [(s, replace(result, status="graded", message="")) for s, result in todo]
+        runs = {s.learner: Run(row.run, row.seed, row.sandbox) for s, row in todo}
+        graded = [(s, replace(row.result, status="graded", message="")) for s, row in todo]
         jobs = [self._job(s.learner, add_races, key, s.answers, result) for s, result in graded]
         marked = {submission.learner: result for submission, result in graded}
         for count, (job, result, error) in enumerate(self.workers.run_alone(jobs), 1):
@@ -142,12 +143,13 @@ class _Grading:
             if error:
                 said = f"its speed was not measured, which is no fault of its learner: {error}"
                 result = replace(marked[job.name], status=RACING, message=said)
-            yield self._record(by_learner[job.name], result)
+            run = runs[job.name] if runs[job.name].sandbox == self.run.sandbox else self.run
+            yield self._record(by_learner[job.name], result, run)
 
     def _job(self, name: str, function: Callable, *arguments) -> Job:
         return Job(name, function, arguments, self.isolation)
 
-    def _record(self, submission: Submission, result: Result) -> Row:
+    def _record(self, submission: Submission, result: Result, run: Run | None = None) -> Row:
         row = Row(
             learner=submission.learner,
             result=result,
@@ -155,7 +157,7 @@ class _Grading:
             key_digest=submission.key.digest,
             handed_in=submission.handed_in,
         )
-        return self.gradebook.record(self.run, writable(row))
+        return self.gradebook.record(run or self.run, writable(row))
 
 
 def _failed(key: Key, error: BaseException) -> Result:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursekit.grading.course.gradebook import Row
+from coursekit.grading.course.gradebook import RACING, Row
 from coursekit.grading.course.records import exercise_in, read_records
 from coursekit.grading.course.settings import Course
 from coursekit.grading.course.sheets import sheet
@@ -66,11 +66,21 @@ def choose(rows: Iterable[Row], exercises: Iterable[str] = ()) -> list[Row]:
     rows, exercises = list(rows), list(exercises)
     known = sorted({row.result.exercise for row in rows})
     unknown = [name for name in exercises if name not in known]
-    if unknown or not rows:
-        raise BadExport(
-            f"nothing of {', '.join(unknown) or 'anybody'} is graded; the gradebook has {', '.join(known) or 'no rows'}"
-        )
+    if not rows:
+        raise BadExport("the gradebook has no marks; run coursekit grade first")
+    if unknown:
+        raise BadExport(f"nothing of {', '.join(unknown)} is graded; the gradebook has {', '.join(known)}")
     return [row for row in rows if row.result.exercise in (exercises or known)]
+
+
+def refuse_waiting(rows: Iterable[Row]) -> None:
+    """Raise :class:`BadExport` where marks still wait for their race."""
+    waiting = sorted(f"{row.learner} ({row.result.exercise})" for row in rows if row.result.status == RACING)
+    if waiting:
+        raise BadExport(
+            f"the speed of {', '.join(waiting)} was not measured yet, so their marks are not complete; grade again, or "
+            "export all the same with --unfinished"
+        )
 
 
 def tidy(rows: Iterable[Row], course: Course) -> Export:
@@ -201,7 +211,7 @@ def _without(platform: str, column: str, learners: list[str]) -> list[str]:
         return []
     return [
         f"without a number of {platform}, so their {column} is empty: {', '.join(learners)}; "
-        "write it there, or as lms_id into handed_in.csv and export again"
+        "write it there, or as lms_id, beside the platform as lms, into handed_in.csv and export again"
     ]
 
 

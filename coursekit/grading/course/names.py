@@ -99,6 +99,14 @@ def split_flat(file: str, exercise: str | None, learners: Collection[str]) -> tu
     return (file[:at], file[at + 1 :]) if at > 0 and file[at + 1 :] else None
 
 
+def is_named_like(file: str, exercises: Collection[str], learners: Collection[str]) -> bool:
+    """Whether a flat file begins with an exercise's name, where a learner's should be."""
+    name = file.casefold()
+    if any(name.startswith(f"{learner.casefold()}_") for learner in learners):
+        return False
+    return any(exercise and name.startswith(exercise.casefold()) for exercise in exercises)
+
+
 def without_attempt(file: str, exercise: str | None) -> str:
     """A Canvas file's own name: ``x-1.ipynb`` is the second attempt at ``x.ipynb``, unless the exercise is ``x-1``."""
     stem = file.rpartition(".")[0]

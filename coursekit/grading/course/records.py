@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from coursekit.grading.course.names import Person
+from coursekit.grading.course.names import Person, person
 from coursekit.grading.course.settings import Course
 from coursekit.grading.course.sheets import BadSheet, read_sheet
 from coursekit.grading.exercise.notebook import exercise_of
 
 RECORDS = "handed_in.csv"
-COLUMNS = ("learner", "file", "handed_in", "lms", "lms_id", "name", "source")
+NEEDED = ("learner", "file", "handed_in", "lms", "lms_id", "name", "source")
+COLUMNS = (*NEEDED, "late", "exercise")
 MODIFIED = "Last modified (submission)"
 WORKSHEET_TIMES = ("%A, %d %B %Y, %I:%M %p", "%A, %d %B %Y, %H:%M", "%A, %B %d, %Y, %I:%M %p")
 
@@ -21,7 +22,11 @@ class BadCollection(ValueError):
 
 @dataclass(frozen=True)
 class Record:
-    """A line of ``handed_in.csv``. ``file`` is empty for somebody of whom there is no notebook."""
+    """A line of ``handed_in.csv``. ``file`` is empty for somebody of whom there is no notebook.
+
+    ``late`` is 'yes' where the platform said so in the file's name. ``exercise`` is what somebody without a notebook
+    did not hand in; with one, the notebook says it.
+    """
 
     learner: str
     file: str
@@ -30,6 +35,8 @@ class Record:
     lms_id: str
     name: str
     source: str
+    late: str = ""
+    exercise: str = ""
 
     @property
     def person(self) -> Person:
@@ -56,10 +63,10 @@ def read_records(folder: Path) -> list[Record]:
         return []
     records: dict[tuple, Record] = {}
     try:
-        for line, row in read_sheet(path, COLUMNS):
-            record = Record(**{column: row[column] for column in COLUMNS})
+        for line, row in read_sheet(path, NEEDED):
+            record = Record(**{column: row.get(column, "") for column in COLUMNS})
             _check(path, line, record)
-            key = (record.learner, record.file or record.person)
+            key = (record.learner, record.file or (record.person, record.exercise))
             if record.file and key in records:
                 raise BadSheet(f"{path}, line {line}: {record.learner}/{record.file} stands there twice")
             records[key] = record
@@ -71,12 +78,20 @@ def read_records(folder: Path) -> list[Record]:
 def exercise_in(folder: Path, record: Record) -> str:
     """The exercise that a record is about: the one its notebook says it is, else what the notebook is called."""
     if not record.file:
-        return ""
+        return record.exercise
     return exercise_of(folder / record.learner / record.file) or Path(record.file).stem
 
 
-def read_worksheet(path: Path, course: Course) -> dict[str, datetime]:
-    """When each participant handed in, by number, from Moodle's grading worksheet in English.
+@dataclass(frozen=True)
+class Participant:
+    """A line of Moodle's grading worksheet; without a time where nothing was handed in."""
+
+    person: Person
+    handed_in: datetime | None
+
+
+def read_worksheet(path: Path, course: Course) -> dict[str, Participant]:
+    """The participants of an assignment, by number, from Moodle's grading worksheet in English.
 
     Its column "Last modified (submission)" reads like "Tuesday, 1 December 2026, 11:45 PM", by the clock of whoever
     downloaded it: taken as the course's. Raises :class:`BadCollection` where it cannot be read.
@@ -85,8 +100,8 @@ def read_worksheet(path: Path, course: Course) -> dict[str, datetime]:
     try:
         for line, row in read_sheet(path, ["Identifier", MODIFIED]):
             number, text = row["Identifier"].rpartition(" ")[2], row[MODIFIED]
-            if text.strip(" -"):
-                found[number] = _worksheet_time(path, line, text, course)
+            when = _worksheet_time(path, line, text, course) if text.strip(" -") else None
+            found[number] = Participant(person("moodle", number, row.get("Full name") or "Participant"), when)
     except BadSheet as error:
         raise BadCollection(f"{error}; wanted: Moodle's grading worksheet, downloaded in English") from None
     return found

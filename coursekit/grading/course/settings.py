@@ -73,7 +73,7 @@ class Course:
 
     def due_for(self, learner: str, exercise: str) -> datetime | None:
         """When a learner's exercise is due, in the course's time zone; None where it never is."""
-        own = self.extensions.get(_plain(learner), {})
+        own = self.extensions.get(plain(learner), {})
         due = own.get(exercise, self.due.get(exercise))
         return None if due is None else due.astimezone(self.zone)
 
@@ -84,16 +84,20 @@ class Course:
         except (ValueError, OverflowError):
             return None
 
+    def is_timeless(self, row: Row) -> bool:
+        """Whether something was handed in that has a due time, and nobody knows when."""
+        due = self.due_for(row.learner, row.result.exercise)
+        return due is not None and row.result.status != "missing" and self.moment(row.handed_in) is None
+
     def standing(self, row: Row) -> Standing:
         """What the row's points are after the late rule. What was not handed in is not late."""
         points = round(float(row.result.points), 2)
         due = self.due_for(row.learner, row.result.exercise)
         if due is None or row.result.status == "missing":
             return Standing(points)
-        handed_in = self.moment(row.handed_in)
-        if handed_in is None:
+        if self.is_timeless(row):
             return Standing(points, remark="it is not known when it was handed in")
-        return self._judge(points, due, handed_in)
+        return self._judge(points, due, self.moment(row.handed_in))
 
     def _judge(self, points: float, due: datetime, handed_in: datetime) -> Standing:
         """The standing of what was handed in at a known time."""
@@ -150,7 +154,7 @@ def _course(data: dict) -> Course:
         key = f'extensions."{learner}"'
         if not isinstance(own, dict):
             raise BadCourse(f"{key}: got {own!r}; wanted a table [{key}] of exercises and times")
-        extensions[_plain(learner)] = _extension(key, _times(key, own, zone), due)
+        extensions[plain(learner)] = _extension(key, _times(key, own, zone), due)
     rule = _late_rule(_get(data, "late", dict, {})) if "late" in data else None
     return Course(_get(data, "title", str, ""), zone, due, extensions, rule)
 
@@ -258,6 +262,6 @@ def _count(number: int, unit: str) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A learner's name as it is compared: letters that can be written in two ways are written in one."""
     return unicodedata.normalize("NFC", name)
