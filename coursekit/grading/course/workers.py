@@ -155,7 +155,7 @@ class Cluster:
             if version != coursekit.__version__:
                 raise BadCluster(f"{worker} has coursekit {version}, and this is {coursekit.__version__}")
             if isolation.sandboxed and missing:
-                raise BadCluster(f"{worker}: {missing}; {sandbox.HOW_TO}")
+                raise BadCluster(f"{worker}: {missing}")
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Each job with its value or its exception, in the order in which they come to an end."""
@@ -182,7 +182,8 @@ class Cluster:
 
 
 def _describe() -> tuple[str, str]:
-    return coursekit.__version__, sandbox.missing()
+    missing = sandbox.missing()
+    return coursekit.__version__, missing and f"{missing}; {sandbox.advice()}"
 
 
 def close_pools() -> None:

@@ -18,10 +18,33 @@ from coursekit.grading.kernels.limits import Limits
 HOME = "/tmp"  # in there
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/os-release")
+WITHOUT = "or grade without isolation, with every submission running as you: --no-sandbox"
 HOW_TO = (
     "install bubblewrap (Debian and Ubuntu: sudo apt install bubblewrap; Fedora: sudo dnf install bubblewrap), "
-    "or grade without isolation, with every submission running as you: --no-sandbox"
+    + WITHOUT
 )
+SWITCHES = {  # what keeps users from making namespaces: the setting, what it is where it does, and how to change it
+    "kernel/apparmor_restrict_unprivileged_userns": (
+        "1",
+        "Ubuntu's AppArmor keeps programs without a profile from isolating themselves; give bwrap one (its package "
+        "apparmor-profiles has bwrap-userns-restrict), or: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    "kernel/unprivileged_userns_clone": (
+        "0",
+        "this system keeps users from making namespaces; allow it: sudo sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    "user/max_user_namespaces": (
+        "0",
+        "this system allows no user namespaces; allow some: sudo sysctl user.max_user_namespaces=10000",
+    ),
+}
+CONTAINER = (
+    "in a container, its own rules may keep programs from isolating themselves: start it with them loosened (docker "
+    "run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined), "
+    "or grade outside of it"
+)
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+UNKNOWN = "see whether `bwrap --unshare-all --ro-bind / / true` works, and what forbids user namespaces here"
 
 
 class NoSandbox(RuntimeError):
@@ -32,7 +55,27 @@ def require() -> None:
     """Raise :class:`NoSandbox` unless a process can be isolated here."""
     reason = missing()
     if reason:
-        raise NoSandbox(f"{reason}; {HOW_TO}")
+        raise NoSandbox(f"{reason}; {advice()}")
+
+
+def advice(settings: Path = Path("/proc/sys"), marks: Iterable[Path] = CONTAINER_MARKS) -> str:
+    """What to do where there is no isolation: install bubblewrap, or change what keeps it from working.
+
+    `settings` is where the system's settings stand, and `marks` are files that only a container has.
+    """
+    if sys.platform != "linux" or shutil.which("bwrap") is None:
+        return HOW_TO
+    found = [how for name, (off, how) in SWITCHES.items() if _setting(settings / name) == off]
+    if any(path.exists() for path in marks):
+        found.append(CONTAINER)
+    return "; ".join([*(found or [UNKNOWN]), WITHOUT])
+
+
+def _setting(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 @functools.cache
@@ -42,7 +85,10 @@ def missing() -> str:
         return f"isolation needs Linux with bubblewrap, and this is {sys.platform}"
     if shutil.which("bwrap") is None:
         return "isolation needs bubblewrap, and there is no bwrap on the PATH"
-    tried = subprocess.run(command(["true"]), capture_output=True, text=True, timeout=30)
+    try:
+        tried = subprocess.run(command(["true"]), capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"bubblewrap is there and does not work ({error})"
     if tried.returncode:
         return f"bubblewrap is there and does not work ({tried.stderr.strip() or tried.returncode})"
     return ""
