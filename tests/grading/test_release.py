@@ -314,6 +314,14 @@ def test_the_courses_own_exercises_can_be_handed_out(tmp_path):
     solutions = Path(coursekit.__file__).parents[1] / "solutions"
     paths = hand_out(solutions, tmp_path / "out")
     assert len(paths) == len(list(solutions.glob("*.ipynb"))) + 2
+    for path in paths:
+        assert "coursekit check" not in path.read_text(encoding="utf-8"), "it needs the keys"
+        if path.suffix == ".ipynb":
+            handed, whole = nbformat.read(path, 4), nbformat.reads(release(solutions / path.name), 4)
+            nbformat.validate(handed)
+            assert "For your marks, save the notebook and hand it in." in handed.cells[0].source
+            assert handed.cells[0].source.splitlines()[:5] == whole.cells[0].source.splitlines()[:5]
+            assert handed.cells[1:] == whole.cells[1:] and handed.metadata == whole.metadata
 
 
 def test_the_command_hands_out(two_keys, tmp_path, capsys):

@@ -35,11 +35,13 @@ To see whether it is there: `python -c "import coursekit; print(coursekit.__vers
 3. Run the check under it. It says at once what differs, and for the usual mistakes gives a hint.
 4. At the end choose Kernel, Restart Kernel and Run All Cells, save, and hand the notebook in under the name it has.
 
-Your marks come from your instructor, who tries your answers on inputs that you have not seen. `coursekit check` does
-that with the solutions, so it does not work from this folder.
+Your marks come from your instructor, who tries your answers on inputs that you have not seen.
 
 `sha256sum --check {sums}` tells whether a file is still as it was handed out.
 """
+
+CHECK = "`coursekit check"  # a paragraph with it is for who has the keys
+INSTEAD = "For your marks, save the notebook and hand it in. It is tried on inputs that you have not seen."
 
 
 class BadHandout(ValueError):
@@ -67,6 +69,7 @@ def hand_out(
 ) -> list[Path]:
     """Write the exercises into `folder`, all of them where none is named; returns the paths of what is there.
 
+    A paragraph that tells of ``coursekit check``, which needs the keys, says instead where marks come from.
     What was handed out there before is brought up to date too. Everything is written elsewhere first, and looked
     through: :class:`Leak` says which line of which key it holds. Raises :class:`BadHandout` where the folder holds
     anything that an earlier hand-out did not write, or that was changed since.
@@ -82,7 +85,7 @@ def hand_out(
     wanted = set(exercises) or set(keys)
     here = {path.stem for path in folder.glob("*.ipynb")} if folder.is_dir() else set()
     chosen = [key for name, key in keys.items() if name in wanted | here]
-    files = {f"{key.name}.ipynb": release(solutions / f"{key.name}.ipynb") for key in chosen}
+    files = {f"{key.name}.ipynb": _without_check(release(solutions / f"{key.name}.ipynb")) for key in chosen}
     files[README] = _readme(chosen, title, due or {})
     files[SUMS] = "".join(f"{_digest(text.encode())}  {name}\n" for name, text in files.items())
     _refuse_strangers(folder, files)
@@ -94,6 +97,17 @@ def hand_out(
             write_atomically(folder / name, (Path(stage) / name).read_bytes())
             (folder / name).chmod(0o644)  # for learners to read, wherever the folder stands
     return [folder / name for name in files]
+
+
+def _without_check(notebook: str) -> str:
+    """A released notebook for whoever has no keys: it names no command that needs them."""
+    data, changed = json.loads(notebook), False
+    for cell in data["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown" and CHECK in source:
+            parts = [INSTEAD if CHECK in part else part for part in source.split("\n\n")]
+            cell["source"], changed = "\n\n".join(parts).splitlines(keepends=True), True
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n" if changed else notebook
 
 
 def refuse_leaks(folder: Path, keys: Iterable[Key]) -> int:
