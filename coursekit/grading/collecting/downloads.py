@@ -13,7 +13,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
 
-from coursekit.grading.course.settings import moment
+from coursekit.grading.course.times import moment
 
 MAX_MB = 20  # what the grader reads of one notebook
 MAX_TOTAL_MB = 4000

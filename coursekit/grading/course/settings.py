@@ -25,11 +25,11 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from coursekit.grading.course.gradebook import Row
+from coursekit.grading.course.times import after_days, counted, days_begun, moment, spell
 
 NAME = "course.toml"
 MANY_DAYS = 1000
@@ -105,13 +105,13 @@ class Course:
         late = handed_in - due.astimezone(UTC)
         if late <= timedelta(0):
             return Standing(points)
-        after = f"handed in {_spell(due, handed_in)} after the due time"
+        after = f"handed in {spell(due, handed_in)} after the due time"
         if late <= rule.grace:
             return Standing(points, remark=f"{after}, which still counts as in time")
-        if rule.days is not None and handed_in > _after_days(due, rule.days):
-            limit = f"more than {_count(rule.days, 'day')} late" if rule.days else "a late exercise"
+        if rule.days is not None and handed_in > after_days(due, rule.days):
+            limit = f"more than {counted(rule.days, 'day')} late" if rule.days else "a late exercise"
             return Standing(0.0, late, f"{after}: {limit} earns no points")
-        percent = min(100, rule.percent_per_day * _days_begun(due, handed_in))
+        percent = min(100, rule.percent_per_day * days_begun(due, handed_in))
         if not percent:
             return Standing(points, late, f"{after}; nothing is taken off")
         remark = f"{after}: {percent:g} % of the points are taken off"
@@ -227,39 +227,6 @@ def _times(key: str, table: dict, zone: tzinfo) -> dict[str, datetime]:
                 f'{key}."{exercise}": got {value}; wanted a time between the years 2 and 9998'
             ) from None
     return times
-
-
-def moment(when: datetime, zone: tzinfo) -> datetime:
-    """A time in UTC. Where the clock of the zone shows it twice or never, the later reading counts."""
-    if when.tzinfo is not None:
-        return when.astimezone(UTC)
-    return max(when.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-
-
-def _after_days(due: datetime, days: int) -> datetime:
-    """The end of the nth day after the due time, by the clock on the wall, in UTC."""
-    if not days:
-        return due.astimezone(UTC)
-    return moment((due + timedelta(days=days)).replace(tzinfo=None), due.tzinfo)
-
-
-def _days_begun(due: datetime, handed_in: datetime) -> int:
-    first = max(0, (handed_in - due.astimezone(UTC)).days - 1)
-    return next(n for n in count(first) if handed_in <= _after_days(due, n))
-
-
-def _spell(due: datetime, handed_in: datetime) -> str:
-    """How long after the due time, in words: days by the clock on the wall, and what is left of the last."""
-    days = _days_begun(due, handed_in)
-    days -= handed_in < _after_days(due, days)
-    seconds = int((handed_in - _after_days(due, days)).total_seconds())
-    hours, minutes = divmod(seconds // 60, 60)
-    parts = [_count(n, unit) for n, unit in ((days, "day"), (hours, "hour"), (minutes, "minute")) if n]
-    return " and ".join(parts[:2]) if parts else "less than a minute"
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def plain(name: str) -> str:
