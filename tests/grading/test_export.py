@@ -280,15 +280,21 @@ def test_marks_that_wait_for_their_race_are_not_exported_by_mistake(rows, tmp_pa
         run = gradebook.start_run(7)
         for each in (row("ada"), row("bob", "02_y", status=RACING, message="its speed was not measured")):
             gradebook.record(run, each)
+        gradebook.record(run, row("\x1b[2J", "03_z", status="failed"))
     out = tmp_path / "out.csv"
     args = ["export", "--gradebook", str(tmp_path / "book.sqlite"), "--out", str(out)]
+    assert cli.main([*args, "--exercise", "03_z", "--format", "canvas"]) == 0
+    error = capsys.readouterr().err
+    assert "[2J (03_z)" in error and "\x1b" not in error, "a name does not steer the terminal"
+    out.unlink()
     assert cli.main(args) == 2 and not out.exists()
-    assert "speed of bob (02_y) was not measured yet" in capsys.readouterr().err
+    assert "speed of 'bob' (02_y) was not measured yet" in capsys.readouterr().err
     assert cli.main([*args, "--exercise", "01_x"]) == 0, "what is asked for is complete"
     assert cli.main([*args, "--unfinished"]) == 0
     assert {line["learner"]: line["status"] for line in by_name(out.read_text())} == {
         "ada": "graded",
         "bob": RACING,
+        " [2J": "failed",
     }
 
 

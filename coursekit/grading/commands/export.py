@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from coursekit.grading.course.gradebook import read_rows
     from coursekit.grading.course.records import read_records
     from coursekit.grading.course.settings import find_course, load_course
+    from coursekit.grading.report.text import visible
     from coursekit.storage import write_atomically
 
     _refuse_misplaced(args)
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     remarks = [*made.remarks, *advice.without_effect(course, everything)]
     remarks += [*advice.without_time(course, rows), *advice.marked_late(records, course, rows)]
     for remark in remarks:
-        print(f"coursekit export: {remark}", file=sys.stderr)
+        print(f"coursekit export: {visible(remark)}", file=sys.stderr)
     print(f"{len(rows)} rows of {args.gradebook.name} in {args.out}; {advice.said_of(found, course)}")
     return 0
 

@@ -52,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
 def _say(rows: list, course, keys: list[str]) -> int:
     """Print what to know of these rows; returns the status."""
     from coursekit.grading.course.advice import incomplete, new_inputs, without_effect
+    from coursekit.grading.report.text import visible
 
     for sentence in (*new_inputs(rows), *without_effect(course, rows, keys)):
-        print(f"coursekit grade: {sentence}", file=sys.stderr)
+        print(f"coursekit grade: {visible(sentence)}", file=sys.stderr)
     left = incomplete(rows)
     for sentence in left:
-        print(f"coursekit grade: {sentence}", file=sys.stderr)
+        print(f"coursekit grade: {visible(sentence)}", file=sys.stderr)
     return INCOMPLETE if left else DONE

@@ -75,7 +75,9 @@ def choose(rows: Iterable[Row], exercises: Iterable[str] = ()) -> list[Row]:
 
 def refuse_waiting(rows: Iterable[Row]) -> None:
     """Raise :class:`BadExport` where marks still wait for their race."""
-    waiting = sorted(f"{row.learner} ({row.result.exercise})" for row in rows if row.result.status == RACING)
+    waiting = sorted(
+        f"{row.learner!r} ({row.result.exercise})" for row in rows if row.result.status == RACING
+    )
     if waiting:
         raise BadExport(
             f"the speed of {', '.join(waiting)} was not measured yet, so their marks are not complete; grade again, or "
