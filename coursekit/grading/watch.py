@@ -3,6 +3,10 @@
 The source of an answer is searched outside the kernel (:mod:`coursekit.grading.exercise.forbidden`); this finds what
 a source can hide, e.g. ``getattr(numpy, "d" + "ot")`` or ``exec``. Only calls from the learner's own code count: what a
 library does inside is its own affair.
+
+Python tells of each call of a function (``sys.setprofile``), but not of a call of a class, save that its ``__init__``
+may be a function. So whatever else a module holds under a forbidden name is replaced meanwhile
+(:mod:`coursekit.grading.tripwire`), and the global names that the learner's functions use are looked at.
 """
 
 import contextlib
@@ -12,9 +16,10 @@ import os
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import coursekit
+from coursekit.grading.tripwire import resolve, tripwire
 
 OPERATOR = ("operator.matmul", "operator.imatmul", ".__matmul__", ".__rmatmul__", ".__imatmul__")
 LIBRARIES = tuple(
@@ -22,6 +27,11 @@ LIBRARIES = tuple(
     | {os.path.join(os.path.realpath(os.path.dirname(coursekit.__file__)), "")}
 )
 JUDGE = "<judge>"  # the file name of trusted cells
+MAKERS = (
+    "__init__",
+    "__new__",
+    "__call__",
+)  # the functions of a class, or of its own class, that make an object
 
 
 def spellings(forbid: tuple[str, ...]) -> tuple[str, ...]:
@@ -39,71 +49,108 @@ def watching(forbid: tuple[str, ...], answer: object = None) -> Iterator[set[str
     if not forbid:
         yield used
         return
-    entries = spellings(forbid)
     while isinstance(answer, functools.partial):
         answer = answer.func
-    _match(entries, used, str(getattr(answer, "__module__", None)), str(getattr(answer, "__name__", None)))
+    watch = _Watch(spellings(forbid), used)
+    watch.match(str(getattr(answer, "__module__", None)), str(getattr(answer, "__name__", None)))
+    watch.look_at(answer)
     with contextlib.ExitStack() as stack:
-        for entry in entries:
-            stack.enter_context(_tripwire(entry, used))
+        for entry in watch.entries:
+            stack.enter_context(tripwire(entry, functools.partial(watch.tripped, entry)))
         before = sys.getprofile()
-        sys.setprofile(functools.partial(_notice, entries, used))
+        sys.setprofile(watch.notice)
         try:
             yield used
         finally:
             sys.setprofile(before)
 
 
-def _notice(
-    entries: tuple[str, ...], used: set[str], frame: types.FrameType, event: str, arg: object
-) -> None:
-    """Called by Python at each call and return."""
-    if event == "call":
-        if "@" in entries and _is_own(frame.f_code) and _multiplies(frame.f_code):
-            used.add("@")
-        if frame.f_back is not None and _is_own(frame.f_back.f_code):
-            _match(entries, used, str(frame.f_globals.get("__name__")), frame.f_code.co_name)
-    elif event == "c_call" and _is_own(frame.f_code):
-        owner = getattr(arg, "__self__", None)
-        name = str(getattr(arg, "__name__", ""))
-        if owner is None or isinstance(owner, types.ModuleType):
-            _match(entries, used, str(getattr(arg, "__module__", None)), name)
-        elif f".{name}" in entries:
-            used.add(f".{name}")
+class _Watch:
+    """The entries, the objects that they name (by id), and those that were seen in use."""
+
+    def __init__(self, entries: tuple[str, ...], used: set[str]) -> None:
+        self.entries, self.used = entries, used
+        named = [(entry, resolve(entry)) for entry in entries]
+        self.objects = {id(found): (entry, found) for entry, found in named if callable(found)}
+        self.classes = [(entry, found) for entry, found in named if isinstance(found, type)]
+        self.looked: set[types.CodeType] = set()
+
+    def notice(self, frame: types.FrameType, event: str, arg: object) -> None:
+        """Called by Python at each call and return."""
+        if event == "call":
+            if _is_own(frame.f_code):
+                self._enter(frame)
+            if frame.f_back is not None and _is_own(frame.f_back.f_code):
+                self._call(frame)
+        elif event == "c_call" and _is_own(frame.f_code):
+            owner = getattr(arg, "__self__", None)
+            name = str(getattr(arg, "__name__", ""))
+            if owner is None or isinstance(owner, types.ModuleType):
+                self.match(str(getattr(arg, "__module__", None)), name)
+            else:
+                self._method(owner, name)
+
+    def tripped(self, entry: str) -> None:
+        """Called by what stands in for an entry: two frames below is who called it."""
+        if _is_own(sys._getframe(2).f_code):
+            self.used.add(entry)
+
+    def look_at(self, value: object) -> None:
+        """Note the entry that this very object is."""
+        if id(value) in self.objects:
+            self.used.add(self.objects[id(value)][0])
+
+    def match(self, module: str, name: str) -> None:
+        full = name if module == "builtins" else f"{module}.{name}"
+        for entry in self.entries:
+            if full == entry or full.startswith(entry + "."):
+                self.used.add(entry)
+
+    def _enter(self, frame: types.FrameType) -> None:
+        """A function of the learner's begins: what it does by operators, and what its global names are."""
+        code = frame.f_code
+        if "@" in self.entries and _multiplies(code):
+            self.used.add("@")
+        if code not in self.looked:
+            self.looked.add(code)
+            for name in code.co_names:
+                self.look_at(frame.f_globals.get(name))
+
+    def _call(self, frame: types.FrameType) -> None:
+        """The learner's code calls a function that is written in Python."""
+        code, module = frame.f_code, str(frame.f_globals.get("__name__"))
+        self.match(module, code.co_name)
+        owner, _, name = code.co_qualname.rpartition(".")
+        if not owner or owner.endswith("<locals>"):
+            return
+        if f"{module}.{code.co_qualname}" in self.entries:
+            self.used.add(f"{module}.{code.co_qualname}")
+        if f".{name}" in self.entries and not _is_own(code):
+            self.used.add(f".{name}")
+        if self.classes and name in MAKERS and code.co_argcount:
+            first = frame.f_locals.get(code.co_varnames[0])
+            self._make(first if isinstance(first, type) else type(first))
+
+    def _make(self, kind: type) -> None:
+        """An object of this class is made: one that is forbidden, or one that the learner derived from it."""
+        for entry, forbidden in self.classes:
+            if kind is forbidden or (forbidden in kind.__mro__ and not _is_library(kind)):
+                self.used.add(entry)
+
+    def _method(self, owner: object, name: str) -> None:
+        """The learner's code calls a method that is written in C."""
+        if f".{name}" in self.entries:
+            self.used.add(f".{name}")
+        if isinstance(owner, type):  # dict.fromkeys
+            self.look_at(owner)
+        else:
+            self.look_at(getattr(type(owner), name, None))
 
 
-def _match(entries: tuple[str, ...], used: set[str], module: str, name: str) -> None:
-    full = name if module == "builtins" else f"{module}.{name}"
-    for entry in entries:
-        if full == entry or full.startswith(entry + "."):
-            used.add(entry)
-
-
-@contextlib.contextmanager
-def _tripwire(entry: str, used: set[str]) -> Iterator[None]:
-    """Put a function that tells on its caller in the place of ``module.name``, where that is no module itself."""
-    module_name, _, name = entry.rpartition(".")
-    module = sys.modules.get(module_name)
-    original = getattr(module, name, None)
-    if module is None or not callable(original) or isinstance(original, type):
-        yield
-        return
-    setattr(module, name, _telling(original, entry, used))
-    try:
-        yield
-    finally:
-        setattr(module, name, original)
-
-
-def _telling(original: Callable, entry: str, used: set[str]) -> Callable:
-    def tripwire(*args, **kwargs):
-        if _is_own(sys._getframe(1).f_code):
-            used.add(entry)
-        return original(*args, **kwargs)
-
-    with contextlib.suppress(AttributeError):
-        functools.update_wrapper(tripwire, original)
-    return tripwire
+def _is_library(kind: type) -> bool:
+    """Whether a module of a library has this class under its name."""
+    module = sys.modules.get(str(getattr(kind, "__module__", None)))
+    return getattr(module, "__file__", None) is not None and getattr(module, kind.__name__, None) is kind
 
 
 @functools.cache

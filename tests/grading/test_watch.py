@@ -14,6 +14,35 @@ HIDDEN = {
     "through map": ('list(map(getattr(np, "d" + "ot"), [A], [A]))', "numpy.dot"),
     "the operator in a text": ('eval("A " + chr(64) + " A")', "@"),
     "the operator's function": ('getattr(__import__("operator"), "mat" + "mul")(A, A)', "@"),
+    "a class": ('getattr(__import__("collections"), "Coun" + "ter")("ab")', "collections.Counter"),
+    "a class in a text": ('eval("__import__(\'collections\').Coun" + "ter")("ab")', "collections.Counter"),
+    "a class of C": ('getattr(__import__("collections"), "de" + "que")([1])', "collections.deque"),
+    "a class of C through map": (
+        'list(map(getattr(__import__("collections"), "de" + "que"), [[1]]))',
+        "collections.deque",
+    ),
+    "a class of an iterator": (
+        'next(getattr(__import__("itertools"), "accu" + "mulate")([1]))',
+        "itertools.accumulate",
+    ),
+    "a class by __new__": (
+        'getattr(__import__("fractions"), "Frac" + "tion")(1, 2)',
+        "fractions.Fraction",
+    ),
+    "a class derived from it": (
+        'type("Mine", (getattr(__import__("collections"), "Coun" + "ter"),), {})("ab")',
+        "collections.Counter",
+    ),
+    "another way to make an object": (
+        'getattr(__import__("collections"), "Coun" + "ter").fromkeys.__self__()',
+        "collections.Counter",
+    ),
+    "a method of a class of C": ('eval("di" + "ct").fromkeys("ab")', "dict"),
+    "a method of one class": ('getattr(A, "so" + "rt")()', "numpy.ndarray.sort"),
+    "a method in Python": (
+        'getattr(__import__("collections").Counter("ab"), "most_" + "common")()',
+        ".most_common",
+    ),
     "a C function": ('getattr(__import__("ma" + "th"), "fs" + "um")([1.0])', "math.fsum"),
 }
 
@@ -61,3 +90,54 @@ def test_everything_is_put_back(monkeypatch):
         assert numpy.dot is not before[0]
         raise KeyError
     assert (numpy.dot, sys.getprofile()) == before
+
+
+CAPTURED = {
+    "a class of Python itself": ('eval("ma" + "p")', "map"),
+    "a class of C": ('getattr(__import__("collections"), "de" + "que")', "collections.deque"),
+    "a function of C": ('getattr(np, "d" + "ot")', "numpy.dot"),
+}
+
+
+@pytest.mark.parametrize(("source", "entry"), CAPTURED.values(), ids=CAPTURED)
+def test_what_was_reached_before_the_watch_began_is_seen_when_a_function_uses_it(source, entry):
+    names = {"np": __import__("numpy")}
+    cell = f"hidden = {source}\ndef answer():\n    return str(hidden)\ndef other():\n    return str(np)"
+    exec(compile(cell, "/tmp/ipykernel_1/2.py", "exec"), names)
+    with watching((entry,), names["other"]) as used:
+        names["other"]()
+    assert not used
+    with watching((entry,), names["answer"]) as used:
+        names["answer"]()
+    assert used == {entry}
+
+
+def test_a_forbidden_class_itself_as_the_answer_is_seen():
+    import collections
+
+    with watching(("collections.deque",), collections.deque) as used:
+        pass
+    assert used == {"collections.deque"}
+
+
+def test_a_class_can_be_asked_about_while_it_is_watched():
+    """A library and the judge cell go on with it as before."""
+    import collections
+
+    real, found = collections.deque, collections.deque([1])
+    with watching(("collections.deque",)) as used:
+        watched = collections.deque
+        assert watched is not real and watched == real and {real: 1}[watched] == 1
+        assert isinstance(found, watched) and not isinstance([], watched)
+        assert isinstance(found, list | watched) and isinstance(found, watched | list)
+        assert issubclass(real, watched) and issubclass(watched, real) and not issubclass(list, watched)
+        assert watched[int] == real[int] and watched.append is real.append and repr(watched) == repr(real)
+        assert type(watched([2])) is real
+    assert collections.deque is real and issubclass(type("Mine", (real,), {}), real)
+    assert used == {"collections.deque"}, "this test is code of one's own"
+
+
+def test_what_a_library_makes_of_a_forbidden_class_is_its_own_affair():
+    made = """__import__("csv").DictReader(["a", "1"]).__next__() and __import__("statistics").mode([1, 1])"""
+    assert run(made, ("collections.Counter", "collections.OrderedDict", "collections.deque")) == set()
+    assert run('__import__("collections").OrderedDict(a=1)', ("dict", "collections.Counter")) == set()
