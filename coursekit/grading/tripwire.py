@@ -1,11 +1,12 @@
 """What stands in the place of something forbidden while an answer runs, and tells on its caller: see :mod:`.watch`.
 
 A function is replaced by one that calls it. A class has to go on being asked about (``isinstance``), derived from and
-looked into, so an object stands in for it that answers as the class does.
+looked into, so an object stands in for it that answers as the class does, and so for other things that can be called.
 """
 
 import contextlib
 import functools
+import inspect
 import pkgutil
 import sys
 import types
@@ -22,32 +23,49 @@ def resolve(entry: str) -> object:
     return sys.modules.get(entry)
 
 
-def is_seen(kind: type) -> bool:
-    """Whether making an object of this class runs Python code, which the profile hook sees by itself."""
+def maker(kind: type) -> types.FunctionType | None:
+    """The function in Python that runs where an object of this class is made; the profile hook sees it by itself."""
     makers = (type(kind).__call__, kind.__new__, kind.__init__)
-    return any(isinstance(maker, types.FunctionType) for maker in makers)
+    return next((function for function in makers if isinstance(function, types.FunctionType)), None)
 
 
 @contextlib.contextmanager
 def tripwire(entry: str, tell: Callable[[], None]) -> Iterator[None]:
-    """Put something that calls `tell` at each call in the place of what an entry names.
+    """Put something that calls `tell` at each call in the place of what an entry names, or of a module's functions.
 
     The classes of Python itself are left alone: too much hangs on ``type(x) is dict``.
     """
     place, _, name = entry.rpartition(".")
     module, original = resolve(place) if place else None, resolve(entry)
-    is_class = isinstance(original, type)
-    if not isinstance(module, types.ModuleType) or not callable(original) or (is_class and is_seen(original)):
-        yield
-        return
-    setattr(module, name, StandIn(original, tell) if is_class else _telling(original, tell))
+    replaced = {}
+    if isinstance(original, types.ModuleType):
+        module, replaced = original, {n: _telling(f, tell) for n, f in functions(original).items()}
+    elif isinstance(module, types.ModuleType) and callable(original):
+        is_seen = isinstance(original, type) and maker(original)
+        replaced = {} if is_seen else {name: _telling(original, tell)}
+    before = {name: getattr(module, name) for name in replaced}
     try:
+        for name, value in replaced.items():
+            setattr(module, name, value)
         yield
     finally:
-        setattr(module, name, original)
+        for name, value in before.items():
+            setattr(module, name, value)
+
+
+def functions(module: types.ModuleType) -> dict[str, Callable]:
+    """What can be called of a module and is no class, by its public names."""
+    return {
+        name: value
+        for name, value in list(vars(module).items())
+        if not name.startswith("_") and callable(value) and not isinstance(value, type)
+    }
 
 
 def _telling(original: Callable, tell: Callable[[], None]) -> Callable:
+    if not inspect.isroutine(original):  # a class, or an object with more to it, as numpy.add.reduce
+        return StandIn(original, tell)
+
     def tripwire(*args, **kwargs):
         tell()
         return original(*args, **kwargs)
@@ -58,9 +76,9 @@ def _telling(original: Callable, tell: Callable[[], None]) -> Callable:
 
 
 class StandIn:
-    """Answers as `kind` does, and tells who calls it or derives from it."""
+    """Answers as a class or another object does, and tells who calls it or derives from it."""
 
-    def __init__(self, kind: type, tell: Callable[[], None]) -> None:
+    def __init__(self, kind: Callable, tell: Callable[[], None]) -> None:
         self._kind, self._tell = kind, tell
         self.__bases__ = (kind,)  # for issubclass, of which this may be the first argument
 

@@ -143,6 +143,7 @@ class _Watch:
             self.used.add(f".{name}")
         if isinstance(owner, type):  # dict.fromkeys
             self.look_at(owner)
+            self.match(str(owner.__module__), f"{owner.__qualname__}.{name}")
         else:
             self.look_at(getattr(type(owner), name, None))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coursekit import cli
 from coursekit.grading.exercise.key import load_key
 from coursekit.grading.marking.proof import find_problems, prove
 from tests.grading.conftest import GIVEN, code, judge, text, write_notebook
@@ -118,6 +119,10 @@ TASKS = {
         },
         [("answer", "a call of sorted is not refused")],
     ),
+    "unwatched": (
+        {"meta": {"forbid": ["map", "numpy.dot", "@", ".sort", "statistics", "collections.deque"]}},
+        [("answer", "a call of map is found in the source of an answer, but not as it runs, so one that is")],
+    ),
     "kills": (
         {"wrong": "import os\n\ndef {name}(x):\n    os._exit(1)"},
         [("wrong", "with the wrong 1 answer its check ends in died")],
@@ -160,7 +165,7 @@ def test_a_sound_key_has_no_problems_and_is_watched(key):
 @pytest.mark.parametrize("name", TASKS)
 def test_finds_what_is_wrong_and_where(found, name):
     key, problems = found
-    own = [(key.cells[i].role, text) for text, i in problems if key.cells[i].task == name]
+    own = [(key.cells[i].role, text) for text, i, _ in problems if key.cells[i].task == name]
     wanted = TASKS[name][1]
     assert len(own) == len(wanted)
     for role, words in wanted:
@@ -169,7 +174,9 @@ def test_finds_what_is_wrong_and_where(found, name):
 
 def test_finds_a_given_cell_that_stops(found):
     (problem,) = [problem for problem in found[1] if problem.index < 2]
-    assert problem.index == 1 and "ends in error (ZeroDivisionError" in problem.text
+    assert (
+        problem.index == 1 and not problem.is_warning and "ends in error (ZeroDivisionError" in problem.text
+    )
 
 
 def race(name: str, draw: str):
@@ -186,9 +193,24 @@ def test_finds_a_race_that_cannot_be_timed_and_one_that_is_not_right(tmp_path):
     cells += [*cells_of("moody", {"body": moody}), race("moody", "[rng.normal(size=9)]")]
     key = load_key(write_notebook(tmp_path / "key.ipynb", cells))
     problems = find_problems(key, seed=5)
-    assert [(key.cells[i].task, key.cells[i].role) for _, i in problems] == [
+    assert [(key.cells[i].task, key.cells[i].role) for _, i, _ in problems] == [
         ("short", "race"),
         ("moody", "race"),
     ]
     assert "too little to be timed" in problems[0].text
     assert "in the race, on other inputs, it is not right" in problems[1].text
+
+
+def test_what_cannot_be_watched_is_a_warning(found):
+    warnings = [text for text, _, is_warning in found[1] if is_warning]
+    assert len(warnings) == 1 and warnings[0].startswith("unwatched: a call of map is found")
+
+
+def test_lint_prints_a_warning_and_exits_with_0(tmp_path, capsys):
+    cells = [code(GIVEN, "given"), *cells_of("f", {"meta": {"forbid": ["map"]}})]
+    cells[1].source += "\n\n<details><summary>Hint 1</summary>Twice.</details>"
+    path = write_notebook(tmp_path / "a.ipynb", cells)
+    assert cli.main(["lint", str(path)]) == 0
+    warning, clean = capsys.readouterr().out.splitlines()
+    assert warning.startswith(f"{path}, cell 4 (def f(x):): warning: f: a call of map is found")
+    assert clean == f"{path}: nothing to mend in 1 tasks, 1 points, 1 warning"

@@ -141,3 +141,28 @@ def test_what_a_library_makes_of_a_forbidden_class_is_its_own_affair():
     made = """__import__("csv").DictReader(["a", "1"]).__next__() and __import__("statistics").mode([1, 1])"""
     assert run(made, ("collections.Counter", "collections.OrderedDict", "collections.deque")) == set()
     assert run('__import__("collections").OrderedDict(a=1)', ("dict", "collections.Counter")) == set()
+
+
+def test_a_library_finds_what_hangs_on_a_function_that_is_watched():
+    import numpy as np
+    import scipy.stats
+
+    with watching(("numpy", "scipy.stats")):
+        assert np.maximum.accumulate([1, 3, 2]).tolist() == [1, 3, 3]
+        assert scipy.stats.norm.cdf(0) == 0.5 and scipy.stats.iqr([1, 2, 3]) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "entry"),
+    [
+        ('getattr(__import__("bi" + "sect"), "bi" + "sect")([1], 1)', "bisect"),
+        (
+            'getattr(__import__("sk" + "learn.metrics").metrics, "accuracy_" + "score")([1], [1])',
+            "sklearn.metrics",
+        ),
+    ],
+)
+def test_a_function_of_a_module_is_seen_wherever_its_code_stands(source, entry):
+    __import__(entry)
+    assert find_forbidden(f"answer = {source}", (entry,)) is None
+    assert run(source, (entry,)) == {entry}

@@ -43,13 +43,19 @@ def _lint(path: Path, seed: int | None) -> int:
         findings = sorted([*findings, *_proof(path, key, seed)])
     for finding in findings:
         print(f"{path}, {finding}" if finding.cell else f"{path}: {finding}")
-    if findings:
+    wrong = sum(not finding.is_warning for finding in findings)
+    if wrong:
         later = "; the rest shows when these are mended" if key is None and seed is not None else ""
-        print(f"{path}: {len(findings)} finding{'s' * (len(findings) > 1)}{later}")
+        print(f"{path}: {_count(wrong, 'finding')}{later}")
         return FOUND
     how = "" if seed is not None else ", without running it"
-    print(f"{path}: nothing to mend in {len(key.tasks)} tasks, {key.points} points{how}")
+    warned = f", {_count(len(findings), 'warning')}" if findings else ""
+    print(f"{path}: nothing to mend in {len(key.tasks)} tasks, {key.points} points{how}{warned}")
     return CLEAN
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _proof(path: Path, key, seed: int) -> list:

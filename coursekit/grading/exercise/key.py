@@ -83,10 +83,14 @@ class Key:
 
 
 class Problem(NamedTuple):
-    """What is wrong with a key. ``index`` is the place of the cell among its cells, None where it is none's."""
+    """What is wrong with a key. ``index`` is the place of the cell among its cells, None where it is none's.
+
+    A warning need not be mended.
+    """
 
     text: str
     index: int | None = None
+    is_warning: bool = False
 
 
 def load_key(path: Path) -> Key:

@@ -21,16 +21,19 @@ SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing to mend. ``cell`` is its number in the notebook, from 1 (0 where it is no cell's), ``first`` its
-    first line."""
+    """One thing to mend, or to know (a warning).
+
+    ``cell`` is its number in the notebook, from 1 (0 where it is no cell's), ``first`` its first line.
+    """
 
     cell: int
     first: str
     text: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
         place = f"cell {self.cell} ({self.first}): " if self.cell else ""
-        return _plain(place + self.text)
+        return _plain(place + "warning: " * self.is_warning + self.text)
 
 
 def lint(path: Path) -> list[Finding]:
@@ -51,10 +54,10 @@ def located(path: Path, found: Iterable[Problem]) -> list[Finding]:
     places = [(n, cell) for n, cell in enumerate(read_notebook(path)["cells"], 1) if _is_read(cell)]
     cells = list(read_cells(path))
     return [
-        Finding(0, "", text)
+        Finding(0, "", text, is_warning)
         if index is None
-        else Finding(places[index][0], _first(cells[index].source), text)
-        for text, index in found
+        else Finding(places[index][0], _first(cells[index].source), text, is_warning)
+        for text, index, is_warning in found
     ]
 
 

@@ -4,12 +4,12 @@ import ast
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from coursekit.grading.exercise.forbidden import find_forbidden
 from coursekit.grading.exercise.key import Key, Problem, Task
 from coursekit.grading.exercise.release import skeleton
 from coursekit.grading.kernels.kernel import Execution
 from coursekit.grading.lint.trees import tree
 from coursekit.grading.marking import runner
+from coursekit.grading.marking.forbidding import forbidden, forbidding_problems, hidden_steps
 from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, judge_task
 from coursekit.grading.marking.race import BadRace, add_races
 from coursekit.grading.marking.result import Mark, Result
@@ -22,8 +22,8 @@ Progress = Callable[[Step], None] | None
 
 
 def prove(key: Key, seed: int) -> list[str]:
-    """What is wrong with a key, a sentence each; an empty list where it grades as it should."""
-    return [problem.text for problem in find_problems(key, seed)]
+    """What is wrong with a key, a sentence each; an empty list where it grades as it should. Warnings are left out."""
+    return [problem.text for problem in find_problems(key, seed) if not problem.is_warning]
 
 
 def find_problems(key: Key, seed: int, progress: Progress = None) -> list[Problem]:
@@ -45,7 +45,7 @@ def find_problems(key: Key, seed: int, progress: Progress = None) -> list[Proble
     needs = {_variant_task(task, v): task.needs for task in key.tasks.values() for v in _variants(task)}
     results = runner.run(Plan(tuple(_steps(key, seed)), needs), progress)
     for name, task in key.tasks.items():
-        used = _forbidden(key, task, task.solution)
+        used = forbidden(key, task, task.solution)
         if used:
             text = f"{name}: the solution uses what the task forbids: {used}"
             found.append(Problem(text, _place(key, task, "answer")))
@@ -58,7 +58,7 @@ def _task_problems(key: Key, task: Task, results: Results, wanted: list[dict]) -
     for variant in _variants(task):
         parts = {role: results[f"{role} {task.name} {variant}"] for role in ("answer", "check", "judge")}
         yield from _variant_problems(key, task, variant, parts, wanted)
-    yield from _forbidden_problems(key, task)
+    yield from forbidding_problems(key, task, results)
     if task.race:
         yield from _race_problems(key, task)
 
@@ -91,6 +91,7 @@ def _steps(key: Key, seed: int) -> Iterator[Step]:
             yield given[index]
         elif cell.role == "judge":
             task = key.tasks[cell.task]
+            yield from hidden_steps(task, seed)
             check, judge = (apart(source, seed, task.forbid) for source in (task.check, task.judge))
             for variant, source in _variants(task).items():
                 for role, text in {"answer": source, "check": check, "judge": judge}.items():
@@ -205,23 +206,6 @@ def _variant_problems(
     elif check.status == "ok" and variant != "empty" and task.wrongs[number].hint not in check.text:
         text = f"{task.name}: the {variant} answer should earn the hint {task.wrongs[number].hint!r}"
         yield Problem(f"{text}; its check says: {said}", place)
-
-
-def _forbidden_problems(key: Key, task: Task) -> Iterator[Problem]:
-    """Calls that the task forbids, each in an answer that should be refused for it."""
-    for entry in task.forbid:
-        use = "a @ b" if entry == "@" else f"x{entry}()" if entry.startswith(".") else f"{entry}()"
-        top = entry.split(".")[0]
-        source = f"import {top}\n{use}" if "." in entry[1:] and top else use
-        if not _forbidden(key, task, f"{task.solution}\n{source}"):
-            yield Problem(f"{task.name}: a call of {entry} is not refused", _place(key, task, "answer"))
-
-
-def _forbidden(key: Key, task: Task, source: str) -> str | None:
-    """What grading would find in this source before it runs."""
-    given = "\n".join(step.source for _, step in _given_steps(key))
-    others = [other.solution for other in key.tasks.values() if other.name != task.name]
-    return find_forbidden(source, task.forbid, given, others)
 
 
 def _race_problems(key: Key, task: Task) -> Iterator[Problem]:
