@@ -14,9 +14,8 @@ import signal
 import threading
 import traceback
 
-import numpy as np
-
-from coursekit.grading.compare import Raised, decode, difference, show
+from coursekit.grading.calls import call_text
+from coursekit.grading.compare import Raised, decode, difference
 from coursekit.grading.judge import encode, raised
 
 LIMIT_S = 5
@@ -52,7 +51,7 @@ class Check:
         """
         if self.problem is not None:
             return
-        call = _call_text(function, args, kwargs)
+        call = call_text(function, args, kwargs)
         wanted = Raised(raises.__name__) if raises else decode(encode(want))
         try:
             with _time_limit():
@@ -126,19 +125,6 @@ def _time_limit():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _call_text(function, args: tuple, kwargs: dict) -> str:
-    parts = [_short(a) for a in args] + [f"{k}={_short(v)}" for k, v in kwargs.items()]
-    return f"{getattr(function, '__name__', 'it')}({', '.join(parts)})"
-
-
-def _short(value: object) -> str:
-    if hasattr(value, "__array__") and np.ndim(value):
-        array = np.asarray(value)
-        return str(array.tolist()) if array.size <= 8 else show(array)
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from coursekit.grading.judge import DTYPES
 
 NAME = 100  # characters of a type's name that are kept
+TEXT = 200  # characters of a reason that are kept
 KINDS = {
     "b": "truth values",
     "i": "whole numbers",
@@ -38,6 +39,10 @@ class Set(list):
 
 class Other(str):
     """An object of this type, which cannot be compared."""
+
+
+class Unfit(str):
+    """Why what the answer returned cannot be compared."""
 
 
 def decode(data: object, depth: int = 0) -> object:
@@ -67,11 +72,15 @@ def decode(data: object, depth: int = 0) -> object:
             return found
         case {"kind": "other", "type": str(name)}:
             return Other(name[:NAME])
+        case {"kind": "unfit", "text": str(text)}:
+            return Unfit(text[:TEXT])
     raise BadValue("it is of no known kind")
 
 
 def difference(got: object, want: object, *, rtol: float, atol: float) -> str | None:
     """None where `got` is `want` within ``atol + rtol·|want|``, else the first difference in words."""
+    if isinstance(want, Unfit) or isinstance(got, Unfit):
+        return str(got) if isinstance(got, Unfit) else f"got {show(got)}, wanted what cannot be compared"
     if isinstance(want, Raised) or isinstance(got, Raised):
         return _raised(got, want)
     if isinstance(want, Set) != isinstance(got, Set):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from coursekit.grading.calls import arguments_text
 from coursekit.grading.watch import JUDGE, watching
 
 MIME = "application/vnd.coursekit.value+json"
@@ -29,19 +30,38 @@ def judge(task: str) -> tuple[Callable, np.random.Generator]:
     """``emit`` and ``rng`` for a judge cell.
 
     ``emit(case, function, *args, **kwargs)`` calls the function and emits what it returned, or what it
-    raised; where `function` is no function it is emitted as it is. ``rng`` is drawn from the run's seed.
+    raised; where `function` is no function it is emitted as it is. With it goes a text of the arguments, of which a
+    grader reads only the key's. ``rng`` is drawn from the run's seed.
     """
 
     def emit(case: str, function, *args, **kwargs) -> None:
+        arguments = _arguments(args, kwargs)
         with watching(FORBID, function) as used:
             try:
                 value = function(*copy.deepcopy(args), **kwargs) if callable(function) else function
-                data = encode(value)
             except Exception as error:
                 data = raised(error)
-        _display({"case": case, "value": data} | ({"used": sorted(used)} if used else {}))
+            else:
+                data = _encode_safely(value)
+        _display({"case": case, "value": data} | arguments | ({"used": sorted(used)} if used else {}))
 
     return emit, np.random.default_rng([SEED, zlib.crc32(task.encode())])
+
+
+def _arguments(args: tuple, kwargs: dict) -> dict:
+    try:
+        text = arguments_text(args, kwargs)
+    except Exception:  # whatever an object says of itself
+        text = ""
+    return {"arguments": text} if text else {}
+
+
+def _encode_safely(value: object) -> dict:
+    """A value as JSON; one that cannot be compared is not taken for an exception that the answer was to raise."""
+    try:
+        return encode(value)
+    except Exception as error:
+        return {"kind": "unfit", "text": str(error)[:500]}
 
 
 def run_apart(source: str, names: dict) -> None:
@@ -77,14 +97,22 @@ def race(function: Callable, draw: Callable[[np.random.Generator], tuple | list]
 
 def lap(seed: int) -> None:
     """One lap, timed from outside: draw inputs, call, and commit to the value by its digest."""
-    _Race.last = encode(_Race.function(*_Race.draw(np.random.default_rng(seed))), most=MAX_RACE_ITEMS)
+    _Race.last = encode(_Race.function(*_drawn(seed)), most=MAX_RACE_ITEMS)
     _display({"case": "lap", "value": {"kind": "text", "value": digest(_Race.last)}})
 
 
 def idle_lap(seed: int) -> None:
     """What a lap takes beside the call itself: the same inputs drawn, a value of the same size committed to."""
-    _Race.draw(np.random.default_rng(seed))
+    _drawn(seed)
     _display({"case": "lap", "value": {"kind": "text", "value": digest(_Race.last)}})
+
+
+def _drawn(seed: int) -> list | tuple:
+    args = _Race.draw(np.random.default_rng(seed))
+    if not isinstance(args, list | tuple):
+        text = f"the second argument of race returned {type(args).__name__}; wanted: a list of the arguments"
+        raise TypeError(f"{text}, as in race(function, lambda rng: [rng.normal(size=9)])")
+    return args
 
 
 def reveal() -> None:
@@ -100,19 +128,19 @@ def digest(encoded: dict) -> str:
 def encode(value: object, depth: int = 0, most: int = MAX_ITEMS) -> dict:
     """A value as JSON. Raises ValueError for what is too deep to compare, or has more than `most` items."""
     if depth > 8:
-        raise ValueError("the returned value is nested more than 8 deep")
+        raise ValueError("the returned value is nested more than 8 deep; 8 are compared")
     if value is None:
         return {"kind": "none"}
     if isinstance(value, bool | np.bool_):
         return {"kind": "bool", "value": bool(value)}
     if isinstance(value, str):
         if len(value) > most:
-            raise ValueError(f"the returned text has {len(value)} characters")
+            raise ValueError(f"the returned text has {len(value)} characters{_fewer(most)}")
         return {"kind": "text", "value": value}
     if isinstance(value, int | float | complex | np.number):
         return _encode_array(np.asarray(value), most)
     if isinstance(value, list | tuple | dict | set | frozenset) and len(value) > most:
-        raise ValueError(f"the returned {type(value).__name__} has {len(value)} items")
+        raise ValueError(f"the returned {type(value).__name__} has {len(value)} items{_fewer(most)}")
     if isinstance(value, list | tuple):
         return {"kind": "list", "items": [encode(item, depth + 1, most) for item in value]}
     if isinstance(value, dict):
@@ -135,10 +163,14 @@ def _encode_array(array: np.ndarray, most: int) -> dict:
     if array.dtype.name not in DTYPES:  # a long double, say
         array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     if array.size > most:
-        raise ValueError(f"the returned array has {array.size} elements")
+        raise ValueError(f"the returned array has {array.size} elements{_fewer(most)}")
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
     data = base64.b64encode(little.tobytes()).decode("ascii")
     return {"kind": "array", "dtype": array.dtype.name, "shape": list(array.shape), "data": data}
+
+
+def _fewer(most: int) -> str:
+    return f"; at most {most:,} are compared, so return fewer: a sum or a sample of them, or less for smaller inputs"
 
 
 def _display(payload: dict) -> None:

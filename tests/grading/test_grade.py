@@ -51,6 +51,16 @@ def test_a_wrong_answer_says_where_it_differs(graded):
     assert marks["double"].cases_right == 1 and "got 1, wanted 2" in marks["double"].feedback
 
 
+def test_a_wrong_answer_says_what_it_was_called_with_by_the_keys_own_word(graded, wanted):
+    """A text of the learner's own kernel is not shown in its place."""
+    lie = "import coursekit.grading.judge as j\nj.arguments_text = lambda args, kwargs: 'a lie'\n"
+    marks = graded(double=f"{lie}def double(x):\n    return 3 * np.asarray(x)")
+    told = wanted["double"][0]["arguments"]
+    assert told.startswith("[") and told.count(",") == 4
+    assert marks["double"].message.startswith("drawn: at [0]: got")
+    assert marks["double"].message.endswith(f"; called with {told}")
+
+
 def test_inputs_follow_the_seed(key, wanted, right):
     assert expected(key, SEED) == wanted
     other = expected(key, SEED + 1)

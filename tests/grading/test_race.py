@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from coursekit.grading.kernels.kernel import Isolation
 from coursekit.grading.kernels.pool import Pool
 from coursekit.grading.marking import race
 from coursekit.grading.marking.grade import expected, mark
+from coursekit.grading.marking.result import Mark
 from tests.grading.conftest import TOTAL, code, key_cells, write_notebook
 
 RACE = "from coursekit.grading.judge import race\n\nrace(total, lambda rng: [rng.normal(size=100_000)])"
@@ -186,6 +188,63 @@ def test_a_race_too_short_to_time_is_the_keys_own_fault(tmp_path, pool):
     result = mark(key, answers, expected(key, 3, pool=pool), 3, pool=pool)
     with pytest.raises(race.BadRace, match=r"'total' takes .* ms in its race, too little to be timed"):
         race.add_races(key, answers, result, pool)
+
+
+def test_times_and_ratios_are_never_nothing():
+    assert [race._milliseconds(s) for s in (0, 9e-6, 1.26e-4, 0.00199)] == [
+        "under 0.01 ms",
+        "under 0.01 ms",
+        "0.13 ms",
+        "2 ms",
+    ]
+    assert [race._times(r) for r in (0, 0.009, 0.0123, 0.5, 1.26)] == [
+        "under 0.01",
+        "under 0.01",
+        "0.012",
+        "0.5",
+        "1.3",
+    ]
+
+
+def test_a_race_is_too_short_only_where_every_try_was(monkeypatch, racing):
+    """On a busy machine one try says nothing; the best of them is told."""
+    task = racing.tasks["total"]
+    waiting = Mark("total", "", 0, 4, "waiting", "")
+    good = race.Ratio(1.0, 1.0, 1.0, 7)
+    for tries, wanted in (
+        ([0.0, 0.001, good], good),
+        ([0.0, 0.00123, 0.0005], "'total' takes 1.2 ms in its race, too little to be timed; wanted: 2 ms"),
+    ):
+        left = list(tries)
+
+        def measure(*_, left=left):
+            if isinstance(found := left.pop(0), float):
+                raise race.TooShort("total", found)
+            return found
+
+        monkeypatch.setattr(race, "measure", measure)
+        if wanted is good:
+            assert race._race(racing, task, {}, waiting, None).points == 4
+        else:
+            with pytest.raises(race.BadRace, match=wanted):
+                race._race(racing, task, {}, waiting, None)
+        assert left == []
+
+
+def test_what_is_returned_in_a_race_is_bounded_and_its_arguments_are_a_list():
+    from coursekit.grading import judge
+
+    judge.race(np.zeros, lambda rng: [600_000])
+    with pytest.raises(
+        ValueError, match="array has 600000 elements; at most 500,000 are compared, so return"
+    ):
+        judge.lap(1)
+    judge.race(np.zeros, lambda rng: rng.normal(size=3))
+    for lap in (judge.lap, judge.idle_lap):
+        with pytest.raises(
+            TypeError, match="race returned ndarray; wanted: a list of the arguments, as in race"
+        ):
+            lap(1)
 
 
 def test_a_class_is_raced_when_all_is_marked_and_a_stopped_run_races_on(tmp_path, hand_in, right):

@@ -181,8 +181,13 @@ def _compare(task: Task, got: list[dict], wanted: list[dict]) -> tuple[int, str 
             found = f"what came is no value: {error}"
         if found is None:
             right += 1
-        problem = problem or (found and f"{case}: {found}{_text(values.get(case))}")
+        problem = problem or (found and f"{case}: {found}{_text(values.get(case))}{_called(payload)}")
     return right, problem
+
+
+def _called(payload: dict) -> str:
+    """What the case calls the answer with, as the key's own kernel tells it."""
+    return f"; called with {payload['arguments']}" if "arguments" in payload else ""
 
 
 def _text(payload: object) -> str:
