@@ -221,7 +221,75 @@ BROKEN = [
     (
         put(JUDGE, code(RACE.replace("(double", "(triple"), "race", "double", points=2)),
         JUDGE,
-        "it times triple, which the answer of 'double' does not define",
+        "it times triple, which the answer of 'double' does not define, nor this cell",
+    ),
+    (
+        put(JUDGE, code(RACE.replace("(double", "(lambda x: x"), "race", "double", points=2)),
+        JUDGE,
+        "it times a lambda, which does not call the answer of 'double'; call double in it",
+    ),
+    (
+        put(
+            JUDGE,
+            code(
+                f"def help(x):\n    return x\n\n{RACE}".replace("(double", "(help"),
+                "race",
+                "double",
+                points=2,
+            ),
+        ),
+        JUDGE,
+        "it times help, which does not call the answer of 'double'; call double in it",
+    ),
+    (
+        put(
+            JUDGE,
+            code(RACE.replace("[rng.normal(size=9)]", "rng.normal(size=9)"), "race", "double", points=2),
+        ),
+        JUDGE,
+        "its arguments are no list, but rng.normal(size=9); wanted, be it for one argument: [rng.normal(size=9)]",
+    ),
+    (
+        source(OTHER_ANSWER, "s = 0.0", "s = 0.0 * double(1)"),
+        OTHER_ANSWER,
+        "it calls double, which the answer of 'double' defines; add 'double' to its \"needs\"",
+    ),
+    (
+        source(ANSWER, "return 2 *", "return 2 * total(x) *"),
+        ANSWER,
+        "add 'total' to its \"needs\", and move it behind that answer",
+    ),
+    (
+        meta(ANSWER, rtol=1e-3),
+        ANSWER,
+        "'rtol' means nothing in the metadata of a cell with the role 'answer'; it belongs",
+    ),
+    (
+        put(2, code("def double(x):\n    return x", "given")),
+        2,
+        "it defines double, which the answer of 'double' is to define",
+    ),
+    (source(JUDGE, "emit, rng", "emit, rng ="), JUDGE, "it is no Python: line 3: invalid syntax"),
+    (
+        source(ANSWER, "def double(x)", "def double(x"),
+        ANSWER,
+        "it is no Python: line 1: '(' was never closed",
+    ),
+    (source(CHECK, "as check:", "as check"), CHECK, "it is no Python: line 1: expected ':'"),
+    (
+        source(JUDGE, "from coursekit.grading.judge", "from coursekit.grading.jugde"),
+        JUDGE,
+        "it imports jugde of coursekit.grading, which has none; did you mean judge?",
+    ),
+    (
+        source(2, "coursekit.grading", "coursekti.grading"),
+        2,
+        "it imports coursekti, which is not here; did you mean",
+    ),
+    (
+        source(2, "import Check", "import Chek"),
+        2,
+        "it imports Chek of coursekit.grading, which has none; did you mean Check?",
     ),
     (
         put(JUDGE, code("race(double, lambda rng: [[1, 2]])", "race", "double", points=2)),
@@ -233,6 +301,7 @@ FOLLOWED = {  # what leaves something else missing, which is named too
     "'piont' means nothing in the metadata of a cell with the role 'answer'",
     "role 'givn' is not one of given, answer",
     "task 'two words' is no name",
+    "it calls double, which the answer of 'double' defines; add 'double' to its \"needs\"",
 }
 
 
@@ -563,3 +632,56 @@ def test_lint_exits_with_0_1_or_2(tmp_path, capsys):
 
     assert cli.main(["lint", str(sound), "--seed", "-1"]) == 2
     assert "--seed -1: a whole number from 0 is wanted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["race(double, ", "race(lambda x: double(x)[0], ", "def top(x):\n    return double(x)[0]\n\nrace(top, "],
+)
+@pytest.mark.parametrize("draw", ["lambda rng: [rng.normal(size=9)]", "lambda rng: drawn(rng)", "drawn"])
+def test_a_race_may_time_a_helper_and_draw_by_a_function(tmp_path, first, draw):
+    assert findings(tmp_path, put(JUDGE, code(f"{first}{draw})", "race", "double", points=2))) == []
+
+
+def test_a_call_through_another_answer_is_needed_too(tmp_path):
+    def change(cells):
+        source(OTHER_ANSWER, "s = 0.0", "s = 0.0 * double(1)")(cells)
+        meta(OTHER_ANSWER, needs=["double"])(cells)
+
+    (found,) = findings(tmp_path, change)
+    assert "defines (the answer of 'total' calls it); add 'double' to its" in found.text
+    assert found.cell == 15
+
+
+def test_a_name_of_ones_own_is_no_call_of_another_answer(tmp_path):
+    for body in (
+        "double = 3\n    s = 0.0 * double",
+        "s = sum(double for double in [])",
+        "s = 0 * (lambda double: 1)(2)",
+    ):
+        assert findings(tmp_path, source(OTHER_ANSWER, "s = 0.0", body)) == []
+
+
+def test_a_key_with_a_cell_that_stops_is_not_run(tmp_path, capsys):
+    cells = sound_cells()
+    source(2, "import Check", "import Chek")(cells)
+    path = write_notebook(tmp_path / "a.ipynb", cells)
+    assert cli.main(["lint", str(path)]) == 1
+    assert "\n" + f"{path}: 1 finding; the rest shows when these are mended\n" in capsys.readouterr().out
+
+
+def test_lint_takes_a_folder_and_says_what_to_do_with_a_text(tmp_path, capsys):
+    folder = tmp_path / "solutions"
+    for name in ("b", "a"):
+        write_notebook(folder / f"{name}.ipynb", sound_cells())
+    assert cli.main(["lint", str(folder), "--no-run"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{folder / 'a.ipynb'}: nothing") and second.startswith(
+        f"{folder / 'b.ipynb'}: nothing"
+    )
+
+    assert cli.main(["lint", str(tmp_path), "--no-run"]) == 2
+    assert f"holds no notebooks (*.ipynb); did you mean {folder}?" in capsys.readouterr().err
+    (tmp_path / "a.py").write_text("# %%\n")
+    assert cli.main(["lint", str(tmp_path / "a.py"), "--no-run"]) == 2
+    assert "make the notebook of it, and lint that: jupytext --to ipynb" in capsys.readouterr().err

@@ -46,7 +46,10 @@ TASKS = {
     ),
     "one_value": (
         {"judge": "emit('a', sum, one_value([0]))\nemit('b', sum, one_value([rng.integers(1) * 2]))"},
-        [("judge", "a constant would earn the points"), ("wrong", "the wrong 1 answer earns 1 point;")],
+        [
+            ("judge", "a constant would earn the points"),
+            ("wrong", "the wrong answer with the line 'return [v**2 for v in x]' earns 1 point;"),
+        ],
     ),
     "unseeded": (
         {"judge": "emit('a', unseeded, [3, 4])\nemit('b', unseeded, [3])"},
@@ -71,22 +74,32 @@ TASKS = {
         [
             ("judge", "the solution earns 0 of 1: drawn"),
             ("check", "the visible check refuses the solution"),
-            ("wrong", "the visible check accepts the wrong 1 answer"),
+            ("wrong", "the visible check accepts the wrong answer with the line 'return [v**2 for v in x]'"),
         ],
     ),
     "lenient": (
         {"judge": "emit('a', lenient, list(rng.integers(2, size=20) * 2))\nemit('b', lenient, [0])"},
-        [("wrong", "the wrong 1 answer earns 1 point; add a case")],
+        [("wrong", "the wrong answer with the line 'return [v**2 for v in x]' earns 1 point; add a case")],
     ),
     "mute": (
         {"check": CHECK.replace("[1, 9]", "[1, 8]")},
-        [("wrong", "the wrong 1 answer should earn the hint 'Twice.'; its check says: mute: not yet")],
+        [
+            (
+                "wrong",
+                "the wrong answer with the line 'return [v**2 for v in x]' should earn the hint 'Twice.'",
+            )
+        ],
     ),
     "blind": (
         {
             "check": 'with Check("{name}") as check:\n    check({name}, [0, 2], want=[0, 4], hints={{"Twice.": 1}})'
         },
-        [("wrong", "the visible check accepts the wrong 1 answer: blind: right, 1 of 1 cases")],
+        [
+            (
+                "wrong",
+                "accepts the wrong answer with the line 'return [v**2 for v in x]': blind: right, 1 of 1 cases",
+            )
+        ],
     ),
     "strict": (
         {"check": CHECK.replace("[2, 6]", "[2, 7]")},
@@ -94,7 +107,7 @@ TASKS = {
     ),
     "bad_check": (
         {"check": CHECK + "\nundefined"},
-        [("check", "with the empty answer its check ends in error (NameError")] * 3,
+        [("check", "bad_check: its check ends in error (NameError")],
     ),
     "nothing": (
         {"body": "x.append(2)", "judge": "emit('a', nothing, [rng.normal()])\nemit('b', nothing, [])"},
@@ -123,9 +136,26 @@ TASKS = {
         {"meta": {"forbid": ["map", "numpy.dot", "@", ".sort", "statistics", "collections.deque"]}},
         [("answer", "a call of map is found in the source of an answer, but not as it runs, so one that is")],
     ),
+    "objects": (
+        {
+            "body": "return object()",
+            "judge": 'emit("a", objects, rng)\nemit("b", lambda: [{1: objects(1)}])\nemit("c", lambda: {1, "b"})',
+        },
+        [
+            (
+                "judge",
+                "what the case 'a' emits cannot be compared: it is, or holds, an object of type object;",
+            ),
+            (
+                "judge",
+                "what the case 'b' emits cannot be compared: it is, or holds, an object of type object;",
+            ),
+            ("judge", "what the case 'c' emits cannot be compared: '<' not supported between"),
+        ],
+    ),
     "kills": (
         {"wrong": "import os\n\ndef {name}(x):\n    os._exit(1)"},
-        [("wrong", "with the wrong 1 answer its check ends in died")],
+        [("wrong", "with the wrong answer with the line 'import os' its check ends in died")],
     ),
     "needing": ({"body": "return sound(x)", "meta": {"needs": ["sound"]}}, []),
 }

@@ -13,8 +13,9 @@ from coursekit.grading.exercise.handout import Leak, refuse_leaks
 from coursekit.grading.exercise.key import BEGIN, END, METADATA, ROLES, Problem, load_key, problems
 from coursekit.grading.exercise.notebook import Cell, read_cells, read_notebook
 from coursekit.grading.exercise.release import release
+from coursekit.grading.lint.imported import why_unreadable
 from coursekit.grading.lint.tasks import task_problems
-from coursekit.grading.lint.trees import BadCode, parse, tree
+from coursekit.grading.lint.trees import tree
 
 SHOWN_CHARACTERS = 60
 
@@ -47,6 +48,11 @@ def lint(path: Path) -> list[Finding]:
     found = [*problems(cells), *_cell_problems(cells), *task_problems(cells)]
     outside = [*_file_findings(notebook, cells), *_outside_findings(notebook)]
     return sorted([*located(path, found), *outside]) or list(_leaks(path))
+
+
+def can_run(cells: Sequence[Cell]) -> bool:
+    """Whether it makes sense to run these cells: they are a key, and nothing is seen that stops one of them."""
+    return not any(problems(cells)) and not any(why_unreadable(c.source) for c in cells if c.kind == "code")
 
 
 def located(path: Path, found: Iterable[Problem]) -> list[Finding]:
@@ -121,10 +127,9 @@ def _cell_problems(cells: Sequence[Cell]) -> Iterator[Problem]:
             yield Problem(_unknown(name, f"the metadata of a cell with the role {cell.role!r}", known), index)
         if cell.kind != "code":
             continue
-        try:
-            parse(cell.source)
-        except BadCode as error:
-            yield Problem(f"it is no Python: {error}", index)
+        unreadable = why_unreadable(cell.source)
+        if unreadable:
+            yield Problem(unreadable, index)
         if cell.role in ("given", "check"):
             yield from _released_problems(index, cell)
 
@@ -153,7 +158,10 @@ def _is_read(cell: object) -> bool:
 
 def _unknown(name: str, where: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
+    roles = [role for role, names in METADATA.items() if name in names]
     meant = f"; did you mean {near[0]!r}?" if near else f"; known there: {', '.join(known)}"
+    if roles:
+        meant = f"; it belongs in those of the task's {' or '.join(roles)} cell"
     return f"{name!r} means nothing in {where}{meant}"
 
 

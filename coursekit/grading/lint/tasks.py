@@ -8,12 +8,16 @@ from coursekit.grading.exercise.key import BEGIN, END, ROLES, Problem
 from coursekit.grading.exercise.notebook import Cell
 from coursekit.grading.exercise.release import skeleton
 from coursekit.grading.lint.cases import DRAWN, FIXED, GUESSED, read_cases
+from coursekit.grading.lint.imported import why_unreadable
 from coursekit.grading.lint.lookup import why_nothing
+from coursekit.grading.lint.needs import needs_problems
+from coursekit.grading.lint.races import race_problems
 from coursekit.grading.lint.trees import (
     BadCode,
     blocks,
     calls,
     defined,
+    functions,
     imports,
     parse,
     texts,
@@ -21,6 +25,7 @@ from coursekit.grading.lint.trees import (
     tree,
 )
 
+CODE = [role for role in ROLES if role != "given"]
 Cells = Sequence[Cell]
 Places = dict[str, list[int]]  # by role, where a task's cells stand
 
@@ -34,9 +39,12 @@ def task_problems(cells: Cells) -> Iterator[Problem]:
         places = {
             role: [i for i, c in enumerate(cells) if c.task == cell.task and c.role == role] for role in ROLES
         }
+        if any(why_unreadable(cells[i].source) for role in CODE for i in places[role]):
+            continue  # what follows from that is no news
         yield from _text(index, [i for i in places["given"] if cells[i].kind == "markdown"], cells)
         yield from _answer(cell, index, known)
         yield from _shown(cell, index, cells)
+        yield from needs_problems(index, cells)
         yield from _wrong(index, places, cells)
         for late in ("check", "judge", "race"):
             for i in places[late]:
@@ -44,7 +52,7 @@ def task_problems(cells: Cells) -> Iterator[Problem]:
                     yield Problem(f"the {late} cell of {cell.task!r} stands before its answer; move it", i)
         yield from _check(places["check"], cells)
         yield from _judge(places["judge"], cells)
-        yield from _race(places["race"], cells, cell)
+        yield from race_problems(places["race"], cells, cell)
 
 
 def _text(index: int, places: list[int], cells: Cells) -> Iterator[Problem]:
@@ -95,6 +103,11 @@ def _shown(answer: Cell, index: int, cells: Cells) -> Iterator[Problem]:
         if share >= 0.5:
             text = f"learners get this cell, and it holds the solution of {answer.task!r}: {found[0]}"
             yield Problem(f"{text}; take it out", i)
+            continue
+        own = functions(tree(cell.source)) & functions(tree(answer.source)) if cell.kind == "code" else set()
+        if cell.role == "given" and own:
+            text = f"it defines {min(own)}, which the answer of {answer.task!r} is to define"
+            yield Problem(f"{text}; give it another name, or take it out", i)
 
 
 def _wrong(index: int, places: Places, cells: Cells) -> Iterator[Problem]:
@@ -146,21 +159,3 @@ def _judge(places: list[int], cells: Cells) -> Iterator[Problem]:
             yield Problem("no case takes its input from rng; a learner could write the answers down", i)
         if not cases.has(FIXED):
             yield Problem("every case is drawn; add fixed ones for the edges (empty, one, equal, ...)", i)
-
-
-def _race(places: list[int], cells: Cells, answer: Cell) -> Iterator[Problem]:
-    wanted = "race(function, lambda rng: [arguments drawn from rng])"
-    own = defined(tree(answer.source))
-    for i in places:
-        found = calls(tree(cells[i].source), "race")
-        if len(found) != 1 or len(found[0].args) != 2:
-            yield Problem(f"one call is wanted: {wanted}", i)
-            continue
-        function, draw = found[0].args
-        if isinstance(function, ast.Name) and function.id not in own:
-            yield Problem(f"it times {function.id}, which the answer of {answer.task!r} does not define", i)
-        if isinstance(draw, ast.Lambda):
-            names = {argument.arg for argument in draw.args.args}
-            used = {node.id for node in ast.walk(draw.body) if isinstance(node, ast.Name)}
-            if len(names) != 1 or not names & used:
-                yield Problem(f"its arguments do not come from the generator; wanted: {wanted}", i)

@@ -69,6 +69,20 @@ def defined(module: ast.Module) -> set[str]:
     return names - {None}
 
 
+def functions(module: ast.Module) -> set[str]:
+    """The names of the functions and classes that a cell defines."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return {node.name for node in module.body if isinstance(node, kinds)}
+
+
+def free(module: ast.Module) -> set[str]:
+    """The names that a cell uses and binds nowhere, be it as an argument."""
+    names = [node for node in ast.walk(module) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in ast.walk(module) if isinstance(node, ast.arg)}
+    return {node.id for node in names} - bound - defined(module)
+
+
 def imports(cells: Iterable[Cell]) -> dict[str, str]:
     """What the names that these cells import stand for: {'np': 'numpy', 'dot': 'numpy.dot'}."""
     found = {}

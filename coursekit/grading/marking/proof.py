@@ -1,14 +1,11 @@
 """Proof that a key grades: its solution earns all, the empty answer nothing, each wrong answer its hint."""
 
-import ast
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from coursekit.grading.exercise.key import Key, Problem, Task
 from coursekit.grading.exercise.release import skeleton
-from coursekit.grading.kernels.kernel import Execution
-from coursekit.grading.lint.trees import tree
 from coursekit.grading.marking import runner
+from coursekit.grading.marking.emitted import Results, broken_problems, end, judging_problems, place_of
 from coursekit.grading.marking.forbidding import forbidden, forbidding_problems, hidden_steps
 from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, judge_task
 from coursekit.grading.marking.race import BadRace, add_races
@@ -17,7 +14,6 @@ from coursekit.grading.marking.runner import Plan, Step
 
 SAID_CHARACTERS = 200
 
-Results = dict[str, Execution]
 Progress = Callable[[Step], None] | None
 
 
@@ -38,8 +34,8 @@ def find_problems(key: Key, seed: int, progress: Progress = None) -> list[Proble
     found = [*_given_problems(key, alone)]
     wanted = {}
     for name, task in key.tasks.items():
-        broken = list(_broken(key, task, alone))
-        found += broken or _judging_problems(key, task, alone)
+        broken = list(broken_problems(key, task, alone))
+        found += broken or judging_problems(key, task, alone)
         if not broken:
             wanted[name] = alone[f"judge {name}"].values
     needs = {_variant_task(task, v): task.needs for task in key.tasks.values() for v in _variants(task)}
@@ -48,16 +44,20 @@ def find_problems(key: Key, seed: int, progress: Progress = None) -> list[Proble
         used = forbidden(key, task, task.solution)
         if used:
             text = f"{name}: the solution uses what the task forbids: {used}"
-            found.append(Problem(text, _place(key, task, "answer")))
+            found.append(Problem(text, place_of(key, task, "answer")))
         elif name in wanted:
             found += _task_problems(key, task, results, wanted[name])
     return found
 
 
 def _task_problems(key: Key, task: Task, results: Results, wanted: list[dict]) -> Iterator[Problem]:
+    check = results[f"check {task.name} solution"]
+    if check.status == "error":
+        text = f"{task.name}: its check ends in {end(check)}"
+        yield Problem(text, place_of(key, task, "check"))
     for variant in _variants(task):
         parts = {role: results[f"{role} {task.name} {variant}"] for role in ("answer", "check", "judge")}
-        yield from _variant_problems(key, task, variant, parts, wanted)
+        yield from _variant_problems(key, task, variant, parts, wanted, check.status == "error")
     yield from forbidding_problems(key, task, results)
     if task.race:
         yield from _race_problems(key, task)
@@ -114,77 +114,21 @@ def _given_problems(key: Key, results: Results) -> Iterator[Problem]:
     for index, step in _given_steps(key):
         done = results[step.label]
         if done.status != "ok":
-            yield Problem(f"it ends in {_end(done)}", index)
-
-
-def _broken(key: Key, task: Task, results: Results) -> Iterator[Problem]:
-    """Why nobody's answer to the task could be judged."""
-    for role in ("answer", "judge"):
-        done = results[f"{role} {task.name}"]
-        if done.status != "ok":
-            yield Problem(
-                f"{task.name}: the key's own {role} cell ends in {_end(done)}", _place(key, task, role)
-            )
-            return
-    cases = [payload["case"] for payload in results[f"judge {task.name}"].values]
-    judge = _place(key, task, "judge")
-    if not cases:
-        yield Problem(f"{task.name}: its judge cell emits nothing", judge)
-    for case, count in Counter(map(str, cases)).items():
-        if count > 1:
-            yield Problem(
-                f"{task.name}: {count} cases are called {case!r}; give each a name of its own", judge
-            )
-    for case in cases:
-        if not isinstance(case, str):
-            yield Problem(f"{task.name}: a case is called {case!r}; a name in quotes is wanted", judge)
-
-
-def _judging_problems(key: Key, task: Task, results: Results) -> Iterator[Problem]:
-    """What judging gives away, and what the solution does that nobody may have meant."""
-    first, other = (results[f"judge {task.name}{again}"].values for again in ("", " again"))
-    judge = _place(key, task, "judge")
-    yield from _guessable(task, judge, [p["value"] for p in first], [p["value"] for p in other])
-    for case, value in ((p["case"], p["value"]) for p in first):
-        if value["kind"] == "raised" and not _is_meant(task, value["type"]):
-            text = f"{task.name}: in the case {case!r} the solution raises {value['type']} ({value['text']})"
-            yield Problem(f"{text}; if that is meant, check it with raises={value['type']}", judge)
-
-
-def _guessable(task: Task, judge: int, first: list[dict], other: list[dict]) -> Iterator[Problem]:
-    """Judging whose values a learner could know or guess."""
-    if all(value["kind"] in ("bool", "none") for value in first):
-        text = "its judge cell emits only truth values, which can be guessed"
-        yield Problem(f"{task.name}: {text}; emit values, or a list of many of them in one case", judge)
-    elif all(value == first[0] for value in [*first, *other]):
-        text = "all cases have one and the same value, so a constant would earn the points"
-        yield Problem(f"{task.name}: {text}; add cases that differ", judge)
-    elif first == other:
-        text = "two seeds give the same values in every case, so a learner could write them down"
-        yield Problem(f"{task.name}: {text}; draw inputs from rng that change what comes out", judge)
-
-
-def _is_meant(task: Task, exception: str) -> bool:
-    """Whether the solution or its check names the exception."""
-    named = {
-        getattr(node, "id", None) or getattr(node, "attr", None)
-        for source in (task.solution, task.check)
-        for node in ast.walk(tree(source))
-    }
-    return exception in named
+            yield Problem(f"it ends in {end(done)}", index)
 
 
 def _variant_problems(
-    key: Key, task: Task, variant: str, parts: Results, wanted: list[dict]
+    key: Key, task: Task, variant: str, parts: Results, wanted: list[dict], is_bad_check: bool
 ) -> Iterator[Problem]:
     """Whether one answer earns what it should, and whether the visible check says of it what it should."""
     mark, check = judge_task(task, parts["answer"], parts["check"], parts["judge"], wanted), parts["check"]
     said = _short(check.text)
     number = int(variant.split()[1]) - 1 if variant.startswith("wrong") else 0
-    place = _place(key, task, "wrong" if variant.startswith("wrong") else "answer", number)
-    if check.status != "ok":
-        text = f"{task.name}: with the {variant} answer its check ends in {_end(check)}"
-        yield Problem(text, _place(key, task, "check") if check.status == "error" else place)
+    place = place_of(key, task, "wrong" if variant.startswith("wrong") else "answer", number)
+    called = _called(task, variant)
+    if check.status != "ok" and not is_bad_check:
+        text = f"{task.name}: with {called} its check ends in {end(check)}"
+        yield Problem(text, place)
     if variant == "solution":
         if mark.status == "refused":
             text = f"{task.name}: the solution uses what the task forbids: {mark.message}"
@@ -192,19 +136,19 @@ def _variant_problems(
         elif mark.points != task.points:
             text = f"{task.name}: the solution earns {mark.points} of {task.points}: {mark.message}"
             again = " (other values than before with the same seed: draw from rng alone, and ask no clock)"
-            yield Problem(text + again * (mark.status == "wrong"), _place(key, task, "judge"))
+            yield Problem(text + again * (mark.status == "wrong"), place_of(key, task, "judge"))
         if check.status == "ok" and "right," not in said:
             text = f"{task.name}: the visible check refuses the solution: {said}"
-            yield Problem(text, _place(key, task, "check"))
+            yield Problem(text, place_of(key, task, "check"))
         return
     if mark.points:
-        text = f"{task.name}: the {variant} answer earns {mark.points} point{'s' * (mark.points > 1)}"
+        text = f"{task.name}: {called} earns {mark.points} point{'s' * (mark.points > 1)}"
         yield Problem(f"{text}; add a case to the judge cell that tells it from the solution", place)
     if check.status == "ok" and "not yet" not in said:
-        text = f"{task.name}: the visible check accepts the {variant} answer: {said}"
+        text = f"{task.name}: the visible check accepts {called}: {said}"
         yield Problem(f"{text}; add a case to the check", place)
     elif check.status == "ok" and variant != "empty" and task.wrongs[number].hint not in check.text:
-        text = f"{task.name}: the {variant} answer should earn the hint {task.wrongs[number].hint!r}"
+        text = f"{task.name}: {called} should earn the hint {task.wrongs[number].hint!r}"
         yield Problem(f"{text}; its check says: {said}", place)
 
 
@@ -218,16 +162,17 @@ def _race_problems(key: Key, task: Task) -> Iterator[Problem]:
     except BadRace as error:
         problem = str(error)
     if problem:
-        yield Problem(f"{task.name}: {problem}", _place(key, task, "race"))
+        yield Problem(f"{task.name}: {problem}", place_of(key, task, "race"))
 
 
-def _place(key: Key, task: Task, role: str, number: int = 0) -> int:
-    """Where a task's cell stands among the key's."""
-    return [i for i, c in enumerate(key.cells) if (c.role, c.task) == (role, task.name)][number]
-
-
-def _end(done: Execution) -> str:
-    return f"{done.status} ({done.error})" if done.error else done.status
+def _called(task: Task, variant: str) -> str:
+    """An answer in words: a wrong one by its first line that is not the solution's, too."""
+    if not variant.startswith("wrong"):
+        return f"the {variant} answer"
+    known = {line.strip() for line in task.solution.splitlines()}
+    lines = [line.strip() for line in task.wrongs[int(variant.split()[1]) - 1].source.splitlines()]
+    own = next((line for line in lines if line and line not in known), lines[0] if lines else "")
+    return f"the wrong answer with the line {_short(own)!r}"
 
 
 def _short(text: str) -> str:
