@@ -1,6 +1,8 @@
 """Points for speed: what earns them, and what does not although it says so."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +61,14 @@ def test_points_are_all_up_to_1_2_and_none_from_10():
     assert [race.points_for(r, 4) for r in (0.0, 0.01, 1.0, 1.2)] == [4] * 4
     assert [race.points_for(r, 4) for r in (10, 11, 1e9, math.inf)] == [0] * 4
     assert race.points_for(math.sqrt(1.2 * 10), 4) == 2, "half of them in the middle of the logarithm"
+
+
+def test_points_are_whole_and_the_page_says_where_they_go():
+    page = (Path(__file__).parents[2] / "docs" / "exercises.md").read_text(encoding="utf-8")
+    one, both = map(
+        float, re.search(r"one is lost above ([\d.]+) times\s+and both above ([\d.]+)", page).groups()
+    )
+    assert [race.points_for(r, 2) for r in (one, one + 0.01, both, both + 0.01)] == [2, 1, 1, 0]
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(1, 20))
