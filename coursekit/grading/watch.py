@@ -15,6 +15,7 @@ import functools
 import os
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Iterator
 
@@ -41,7 +42,7 @@ def spellings(forbid: tuple[str, ...]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def watching(forbid: tuple[str, ...], answer: object = None) -> Iterator[set[str]]:
-    """Collect the entries of `forbid` that the learner's code uses meanwhile, in this thread.
+    """Collect the entries of `forbid` that the learner's code uses meanwhile, in this thread and those it starts.
 
     `answer` is what is called as the learner's: it may be a forbidden function itself.
     """
@@ -54,15 +55,18 @@ def watching(forbid: tuple[str, ...], answer: object = None) -> Iterator[set[str
     watch = _Watch(spellings(forbid), used)
     watch.match(str(getattr(answer, "__module__", None)), str(getattr(answer, "__name__", None)))
     watch.look_at(answer)
+    watch.look_at(getattr(type(answer), "__call__", None))  # noqa: B004  (asked for what it is)
     with contextlib.ExitStack() as stack:
         for entry in watch.entries:
             stack.enter_context(tripwire(entry, functools.partial(watch.tripped, entry)))
-        before = sys.getprofile()
+        before = sys.getprofile(), threading.getprofile()
         sys.setprofile(watch.notice)
+        threading.setprofile(watch.notice)
         try:
             yield used
         finally:
-            sys.setprofile(before)
+            sys.setprofile(before[0])
+            threading.setprofile(before[1])
 
 
 class _Watch:

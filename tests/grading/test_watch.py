@@ -166,3 +166,17 @@ def test_a_function_of_a_module_is_seen_wherever_its_code_stands(source, entry):
     __import__(entry)
     assert find_forbidden(f"answer = {source}", (entry,)) is None
     assert run(source, (entry,)) == {entry}
+
+
+def test_a_thread_that_is_started_meanwhile_is_watched():
+    source = (
+        """[t := __import__("threading").Thread(target=lambda: eval("su" + "m")([1])), t.start(), t.join()]"""
+    )
+    assert run(source, ("sum",)) == {"sum"}
+
+
+def test_an_object_whose_call_is_forbidden_is_seen():
+    answer = type("Answer", (), {"__call__": staticmethod(sum)})()
+    with watching(("sum",), answer) as used:
+        answer([1])
+    assert used == {"sum"}

@@ -552,6 +552,50 @@ FORBIDDEN = {
         points=(1, 0, 3),
         status="refused",
     ),
+    "a forbidden call in a thread": Attack(
+        """
+        import threading
+        def total(x):
+            out = []
+            thread = threading.Thread(target=lambda: out.append(eval("su" + "m")(x)))
+            thread.start()
+            thread.join()
+            return float(out[0])
+        """,
+        task="total",
+        points=(1, 0, 3),
+        status="refused",
+    ),
+    "an object whose call is the forbidden function": Attack(
+        "class Total:\n    __call__ = staticmethod(eval('su' + 'm'))\ntotal = Total()",
+        task="total",
+        points=(1, 0, 3),
+        status="refused",
+    ),
+    "a value too deep in the place of an exception": Attack(
+        """
+        def mean(x):
+            deep = []
+            for _ in range(20):
+                deep = [deep]
+            return total(x) / len(x) if len(x) else deep
+        """,
+        task="mean",
+        points=(1, 2, 0),
+        says="nested more than 8 deep",
+    ),
+    "the watch switched off": Attack(
+        "import sys\ndef total(x):\n    sys.setprofile(None)\n    return float(eval('su' + 'm')(x))",
+        task="total",
+        points=(1, 0, 3),
+        open="not defended: a forbidden call hidden from the watch, see docs/grading.md",
+    ),
+    "code under the judge's file name": Attack(
+        "exec(compile('def total(x):\\n    return float(eval(\"su\" + \"m\")(x))', '<judge>', 'exec'))",
+        task="total",
+        points=(1, 0, 3),
+        open="not defended: a forbidden call hidden from the watch, see docs/grading.md",
+    ),
     "an answer swapped by another answer's cell": Attack(
         answers={
             "double": HONEST
