@@ -217,6 +217,7 @@ def test_proof_finds_a_key_that_does_not_grade(tmp_path):
     )
     key = load_key(write_notebook(tmp_path / "00_small.ipynb", cells))
     problems = "\n".join(prove(key, seed=3))
-    assert "double: the wrong 1 answer should earn the hint 'not its square'" in problems
+    line = "return np.asarray(x) ** 2"
+    assert f"the wrong answer with the line {line!r} should earn the hint 'not its square'" in problems
     assert "total: the empty answer earns 2 points" in problems
-    assert "total: the wrong 1 answer earns 2 points" in problems
+    assert "total: the wrong answer with the line 'return x[0]' earns 2 points" in problems
