@@ -7,6 +7,7 @@ neither unpickled nor evaluated, and whatever does not decode is a wrong answer.
 import base64
 import binascii
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -105,15 +106,26 @@ def show(value: object) -> str:
     if isinstance(value, Other):
         return f"an object of type {value}"
     if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}"
+        return f"[{_listed(map(show, value))}]" if value.size <= 3 else f"an array of shape {value.shape}"
     if isinstance(value, list):
-        items = [show(item) for item in value[:6]]
-        return f"[{', '.join(items)}{', ...' if len(value) > 6 else ''}]"[:120]
+        return f"[{_listed(map(show, value))}]"
+    if isinstance(value, dict):  # its keys are shown already
+        return f"{{{_listed(f'{key}: {show(item)}' for key, item in value.items())}}}"
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"a whole number of about {int(value.bit_length() * 0.30103)} digits"
     is_float = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fc"
     text = f"{value[()]:.8g}" if is_float else str(value)
     return (repr(value) if isinstance(value, str) else text)[:80]
+
+
+def _listed(items: Iterable[str]) -> str:
+    """The first few, as many as a line has room for."""
+    shown = []
+    for item in items:
+        if len(shown) == 6 or sum(map(len, shown)) > 80:
+            return ", ".join([*shown, "..."])
+        shown.append(item[:120])
+    return ", ".join(shown)
 
 
 def _integer(text: str) -> object:

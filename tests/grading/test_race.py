@@ -1,6 +1,7 @@
 """Points for speed: what earns them, and what does not although it says so."""
 
 import math
+import pickle
 import re
 from pathlib import Path
 
@@ -281,3 +282,9 @@ def test_a_class_is_raced_when_all_is_marked_and_a_stopped_run_races_on(tmp_path
     }
     assert all(row.result.possible == key.points for row in rows.values())
     assert len({row.run for row in rows.values()}) == 1
+
+
+def test_a_race_too_short_says_so_from_another_process_too():
+    error = pickle.loads(pickle.dumps(race.TooShort("double", 0.0004)))
+    assert error.seconds == 0.0004
+    assert str(error).startswith("the solution of 'double' takes 0.4 ms in its race")

@@ -94,12 +94,14 @@ def refusal(capsys) -> str:
 def test_it_says_which_course_counted(book, capsys, monkeypatch):
     monkeypatch.chdir(book.parent)
     assert report(book) == 0
-    assert "No course.toml was found, so no due times counted" in capsys.readouterr().out
+    assert "No course.toml was found, so no due times count" in capsys.readouterr().out
     course = book.parent / "course.toml"
     course.write_text('title = "x"\n')
-    assert report(book) == 0 and f"{course}; it has no due times" in capsys.readouterr().out
+    assert report(book) == 0 and f"{course} has no due times" in capsys.readouterr().out
     course.write_text('[due]\n"00_small" = 2026-12-01\n')
-    assert report(book) == 0 and f"{course}; its due times counted" in capsys.readouterr().out
+    assert report(book) == 0 and f"the late rule are those of {course}" in capsys.readouterr().out
+    course.write_text('[due]\n"00_smal" = 2026-12-01\n')
+    assert report(book) == 0 and "perhaps '00_small' was meant" in capsys.readouterr().err
 
 
 def test_an_empty_gradebook_overwrites_nothing(book, tmp_path, capsys):

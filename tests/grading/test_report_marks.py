@@ -10,9 +10,9 @@ import pytest
 from coursekit.grading.checks import Check
 from coursekit.grading.compare import decode, difference
 from coursekit.grading.course.settings import Course
+from coursekit.grading.course.wording import ended, readable
 from coursekit.grading.judge import encode
 from coursekit.grading.report import overview
-from coursekit.grading.report.text import ended, readable
 from tests.grading.test_report import WRONG, mark, one, row, write
 
 SPEED = mark("slow", 0, 2, title="Task 1: double: speed", message="3.1 times the solution's time")
@@ -89,9 +89,9 @@ def test_the_due_time_that_counted_is_shown_by_the_courses_clock(tmp_path):
     [
         ({"c": 2}, {"c": 3, "d": 1}, "got the keys 'c'; wanted 'c', 'd'"),
         ({"c": np.array(2)}, 3, "got {'c': 2}, wanted 3"),
-        ({"c": np.array([1.5, 2])}, None, "got {'c': [1.5, 2.]}, wanted None"),
-        ({"a": {"b": np.float32(2)}}, 1, "got {'a': {'b': 2.}}, wanted 1"),
-        ({f"k{i}": np.ones(3) for i in range(9)}, 1, "'k2': [1., 1"),
+        ({"c": np.array([1.5, 2])}, None, "got {'c': [1.5, 2]}, wanted None"),
+        ({"a": {"b": np.float32(2)}}, 1, "got {'a': {'b': 2}}, wanted 1"),
+        ({f"k{i}": np.ones(3) for i in range(9)}, 1, "'k2': [1, 1, 1]"),
     ],
 )
 def test_values_are_shown_without_what_numpy_writes_around_them(got, want, shown):

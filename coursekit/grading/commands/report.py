@@ -2,6 +2,7 @@
 
 import argparse
 import sqlite3
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -30,9 +31,11 @@ def add(commands, solutions) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from coursekit.grading.commands import similar
+    from coursekit.grading.course.advice import said_of, without_effect
     from coursekit.grading.course.settings import find_course, load_course
     from coursekit.grading.report.files import LIST, old_pages
     from coursekit.grading.report.pages import write_reports
+    from coursekit.grading.report.text import visible
 
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"--out {args.out} is a file; wanted: a folder for the pages")
@@ -51,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"the pages cannot be written to {args.out} ({error.strerror}); name another folder with --out"
         ) from None
-    print(_course_sentence(found, course))
+    said = said_of(found, course)
+    print(f"{said[0].upper()}{said[1:]}")
+    for sentence in without_effect(course, rows):
+        print(f"coursekit report: {visible(sentence)}", file=sys.stderr)
     print(f"{len(paths) - 1} learners' pages and the overview: {paths[0]}; their list: {args.out / LIST}")
     gone = [path for path in before if not path.exists()]
     if gone:
@@ -78,14 +84,6 @@ def heading(key) -> str:
     texts = (cell.source for cell in key.cells if cell.kind == "markdown")
     lines = (line for text in texts for line in text.splitlines())
     return next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
-
-
-def _course_sentence(found: Path | None, course) -> str:
-    if found is None:
-        return "No course.toml was found, so no due times counted; name one with --course FILE"
-    if not course.due:
-        return f"The course is {found}; it has no due times, so none counted"
-    return f"The course is {found}; its due times counted"
 
 
 def _numbers(collected: Path | None) -> Mapping[str, str]:

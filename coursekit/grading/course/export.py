@@ -22,6 +22,7 @@ from coursekit.grading.course.gradebook import RACING, Row
 from coursekit.grading.course.records import exercise_in, read_records
 from coursekit.grading.course.settings import Course
 from coursekit.grading.course.sheets import sheet
+from coursekit.grading.course.wording import ended, readable
 from coursekit.grading.marking.result import Mark
 
 TIDY = (
@@ -171,8 +172,8 @@ def feedback(row: Row, course: Course) -> str:
     said = [f"{result.points} of {result.possible} points"]
     said += [text for text in (result.message, standing.remark) if text]
     tasks = "".join(f"<li>{html.escape(_task(mark))}</li>" for mark in result.marks)
-    notes = "".join(f"<p>Note: {html.escape(note)}.</p>" for note in result.notes)
-    return f"<p>{html.escape('; '.join(said))}.</p>" + (f"<ul>{tasks}</ul>" if tasks else "") + notes
+    notes = "".join(f"<p>Note: {html.escape(ended(note))}</p>" for note in result.notes)
+    return f"<p>{html.escape(ended('; '.join(said)))}</p>" + (f"<ul>{tasks}</ul>" if tasks else "") + notes
 
 
 def read_numbers(folder: Path | None, lms: str) -> Numbers:
@@ -194,7 +195,7 @@ def _grade(row: Row, course: Course) -> float | None:
 
 def _task(mark: Mark) -> str:
     hint = f" Hint: {mark.hint}" if mark.hint else ""
-    return f"{mark.title} ({mark.points} of {mark.possible}): {mark.message}.{hint}"
+    return f"{mark.title} ({mark.points} of {mark.possible}): {ended(readable(mark.message))}{hint}"
 
 
 def _possible(rows: list[Row], exercises: list[str]) -> tuple[dict[str, int], list[str]]:

@@ -43,7 +43,11 @@ class TooShort(BadRace):
 
     def __init__(self, task: str, seconds: float) -> None:
         self.seconds = seconds
-        super().__init__(
+        super().__init__(task, seconds)  # as they are, so that it comes whole from another process
+
+    def __str__(self) -> str:
+        task, seconds = self.args
+        return (
             f"the solution of {task!r} takes {_milliseconds(seconds)} in its race, too little to be timed; "
             f"wanted: {SHORTEST_S * 1e3:g} ms and more, so draw larger inputs"
         )

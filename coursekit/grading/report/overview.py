@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from coursekit.grading.course.advice import new_inputs
 from coursekit.grading.course.classroom import RACING
 from coursekit.grading.course.gradebook import Row
 from coursekit.grading.course.similar import Comparison
@@ -104,16 +105,15 @@ def cautions(rows: Iterable[Row]) -> list[str]:
             "this machine, its files and the keys."
         )
     found += _unraced(rows)
-    for words, value in (
-        ("with different seeds: their hidden inputs differ", lambda row: row.seed),
-        ("by different versions of the key", lambda row: row.key_digest),
-    ):
-        by_exercise = defaultdict(set)
-        for row in rows:
-            by_exercise[row.result.exercise].add(value(row))
-        mixed = sorted(name for name, values in by_exercise.items() if len(values) > 1)
-        if mixed:
-            found.append(f"Graded {words}: {', '.join(mixed)}. Grade everybody anew where that matters.")
+    found += [f"{sentence}." for sentence in new_inputs(rows)]
+    keys = defaultdict(set)
+    for row in rows:
+        keys[row.result.exercise].add(row.key_digest)
+    mixed = sorted(name for name, digests in keys.items() if len(digests) > 1)
+    if mixed:
+        found.append(
+            f"Graded by different versions of the key: {', '.join(mixed)}. Grade everybody anew where that matters."
+        )
     return found
 
 

@@ -15,10 +15,11 @@ import coursekit
 from coursekit.grading.course.gradebook import Row
 from coursekit.grading.course.settings import Course
 from coursekit.grading.course.similar import Comparison, Pair, compare
+from coursekit.grading.course.wording import ended, readable
 from coursekit.grading.report import charts, overview
 from coursekit.grading.report.files import keep_list
 from coursekit.grading.report.learners import Learner, gather
-from coursekit.grading.report.text import code_html, cut_sentence, ended, readable, visible
+from coursekit.grading.report.text import code_html, cut_sentence, visible
 
 PAIRS_SHOWN = 10  # of a task, with their sources; `coursekit similar` names them all
 PEOPLE_SHOWN = 20

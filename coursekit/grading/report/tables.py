@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from coursekit.grading.course.gradebook import Row, writable
+from coursekit.grading.course.wording import ended, readable
 from coursekit.grading.marking.result import Result
-from coursekit.grading.report.text import ended, readable, visible
+from coursekit.grading.report.text import visible
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Texts that learners wrote, made fit to be looked at: nothing in them hides, acts, or turns the line around."""
 
-import re
 from html import escape
 
 from rich.style import Style
@@ -14,36 +13,12 @@ SHAPES = (
     | {n: f"\\x{n:02x}" for n in range(128, 160)}
     | {n: f"\\u{n:04x}" for n in (*TURNING, 0x2028, 0x2029, *range(0xD800, 0xE000))}
 )
-CELL = re.compile(
-    r"\((?:<[^<>()]{1,60}>|[^()\s,]{0,120}\d\.py), line (\d+)\)"
-)  # its temporary file, in an error
-WRAPPED = (  # what numpy writes around a value, and compare around a key
-    re.compile(r"(?<=[\[({=\s])(?:np\.)?array\(([^()]*?)(?:,\s*dtype=[^\s,()]*)?(?:,\s*shape=\([^()]*)?\)"),
-    re.compile(r"\bnp\.(?:float|int|uint|complex|longdouble|clongdouble|bool|str_|bytes_)\w*\(([^()]*)\)"),
-    re.compile(r"\bnp\.(True|False)_"),
-    re.compile(r"\"('[^'\"\\\n]{0,80}')\"(?=:)"),
-)
-CUT = re.compile(r"(?<=[\[({=\s])(?:np\.)?array\((?=[\[\d-])")  # an array whose end was cut off
 KINDS = {"Keyword": "kw", "Comment": "co", "String": "st", "Number": "nu"}
 
 
 def visible(text: str) -> str:
     """The text with control characters, direction marks and lone surrogates as signs that can be seen."""
     return text.replace("\r\n", "\n").translate(SHAPES)
-
-
-def readable(text: str) -> str:
-    """A message without what only Python's own display needs: numpy's names around values, a cell's temporary file."""
-    text = CELL.sub(r"(line \1)", text)
-    for wrapped in WRAPPED:
-        text = wrapped.sub(lambda found: " ".join(found[1].split()).replace(" ]", "]"), text)
-    return CUT.sub("", text)
-
-
-def ended(text: str) -> str:
-    """The text with a full stop, where it does not end in a sign that ends a sentence."""
-    text = text.rstrip()
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def code_html(source: str) -> str:
