@@ -670,7 +670,7 @@ def test_without_a_course_nothing_is_late(tmp_path):
 
 
 def test_the_command_takes_away_what_was_handed_out(book, tmp_path, monkeypatch, capsys):
-    from coursekit.grading.commands import similar
+    from coursekit.grading.exercise import release
 
     def overview_text() -> str:
         assert report(book) == 0
@@ -681,7 +681,7 @@ def test_the_command_takes_away_what_was_handed_out(book, tmp_path, monkeypatch,
         for own in hand_in({"ada": SEARCH, "bob": SEARCH}):
             gradebook.record(run, own)
     assert "ada and bob: 100 % alike" in overview_text()
-    monkeypatch.setattr(similar, "given_cells", lambda keys: {"01/probes": SEARCH})
+    monkeypatch.setattr(release, "handed_out", lambda keys: {"01/probes": SEARCH})
     assert "There are none." in overview_text()
     monkeypatch.undo()
     assert (

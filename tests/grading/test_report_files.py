@@ -7,7 +7,6 @@ import sqlite3
 import pytest
 
 from coursekit import cli
-from coursekit.grading.course import gradebook as books
 from coursekit.grading.course.gradebook import Gradebook
 from coursekit.grading.report import files
 from coursekit.grading.report.files import GENERATOR, page_name, page_names
@@ -130,13 +129,18 @@ def test_a_folder_without_permission_is_named(book, capsys):
 
 
 @pytest.mark.parametrize("command", ["report", "similar"])
-def test_a_gradebook_that_sqlite_refuses_is_named(book, capsys, monkeypatch, command):
-    def refuse(path):
-        raise sqlite3.OperationalError("attempt to write a readonly database")
-
-    monkeypatch.setattr(books, "read_rows", refuse)
+def test_a_damaged_gradebook_is_named(book, capsys, command):
+    with sqlite3.connect(book) as db:
+        root, size = (
+            db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'submission'").fetchone(),
+            4096,
+        )
+        assert db.execute("PRAGMA page_size").fetchone() == (size,)
+    with book.open("r+b") as file:
+        file.seek((root[0] - 1) * size)
+        file.write(b"\xff" * size)
     assert cli.main([command, "--gradebook", str(book)]) == 2
-    assert "cannot be read (attempt to write a readonly database)" in refusal(capsys)
+    assert f"{book} is damaged (" in refusal(capsys)
 
 
 def test_it_tells_of_the_pages_that_it_deleted(book, capsys):

@@ -470,7 +470,8 @@ def test_what_cannot_be_done_is_said(book, capsys, options, words):
 
 
 def test_what_was_handed_out_comes_from_the_keys(solutions, tmp_path):
-    from coursekit.grading.commands.similar import handed_out
+    from coursekit.grading.commands.places import find_keys
+    from coursekit.grading.exercise.release import handed_out
 
     key = (solutions / "00_small.ipynb").read_bytes()
     (tmp_path / "keys").mkdir()
@@ -478,17 +479,17 @@ def test_what_was_handed_out_comes_from_the_keys(solutions, tmp_path):
         path.write_bytes(key)
     rows = hand_in({"ada": DOUBLE}, "double", "00_small")
     rows += [r for name in ("../outside", "99_no_key") for r in hand_in({"ada": SEARCH}, exercise=name)]
-    found = handed_out(rows, tmp_path / "keys", tmp_path)
+    found = handed_out(find_keys(rows, tmp_path / "keys", tmp_path))
     assert set(found) == {"00_small/double", "00_small/total", "00_small/mean"}
     assert "Twice x" in found["00_small/double"] and "return" not in found["00_small/double"]
 
 
 def test_a_broken_key_is_named_where_the_folder_was(tmp_path):
-    from coursekit.grading.commands.similar import handed_out
+    from coursekit.grading.commands.places import find_keys
 
     (tmp_path / "solutions").mkdir()
     (tmp_path / "solutions" / "00_small.ipynb").write_text("{")
     rows = hand_in({"ada": SEARCH}, exercise="00_small")
-    assert handed_out(rows, None, tmp_path) == {}
+    assert find_keys(rows, None, tmp_path) == {}
     with pytest.raises(ValueError, match="00_small"):
-        handed_out(rows, tmp_path / "solutions", tmp_path)
+        find_keys(rows, tmp_path / "solutions", tmp_path)

@@ -1,7 +1,7 @@
 """Where the keys are, and where what a command makes may go."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import coursekit
@@ -73,3 +73,29 @@ def key_path(notebook: Path, named: Path | None) -> Path:
             return solutions / f"{Path(name).name}.ipynb"
     known = ", ".join(path.stem for path in sorted(solutions.glob("*.ipynb")))
     raise ValueError(f"{notebook.name} is none of the exercises in {solutions}: {known}")
+
+
+def find_keys(rows: Iterable, named: Path | None, near: Path) -> dict:
+    """The keys by exercise, of those that are found: the others' answers are compared without one.
+
+    Raises ValueError for a folder that was named and is none, or has a broken key.
+    """
+    from coursekit.grading.exercise.key import load_key
+
+    try:
+        solutions = find_solutions(named, near)
+    except ValueError:
+        if named is not None:
+            raise
+        return {}
+    keys = {}
+    for exercise in sorted({row.result.exercise for row in rows}):
+        path = solutions / f"{Path(exercise).name}.ipynb"
+        if not path.is_file():
+            continue
+        try:
+            keys[exercise] = load_key(path)
+        except ValueError:
+            if named is not None:
+                raise
+    return keys

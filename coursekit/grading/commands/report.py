@@ -1,7 +1,6 @@
 """``coursekit report``: pages of marks."""
 
 import argparse
-import sqlite3
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,26 +29,28 @@ def add(commands, solutions) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.commands import similar
+    from coursekit.grading.commands.places import find_keys
     from coursekit.grading.course.advice import said_of, without_effect
+    from coursekit.grading.course.gradebook import read_rows
     from coursekit.grading.course.settings import find_course, load_course
+    from coursekit.grading.exercise.release import handed_out
     from coursekit.grading.report.files import LIST, old_pages
     from coursekit.grading.report.pages import write_reports
     from coursekit.grading.report.text import visible
 
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"--out {args.out} is a file; wanted: a folder for the pages")
-    rows = rows_of(args.gradebook)
+    rows = read_rows(args.gradebook)
     if not rows:
         raise ValueError(f"{args.gradebook} holds no marks, so no page was written; coursekit grade fills it")
     found = find_course(args.course, args.gradebook)
     course = load_course(found)
-    keys = similar.find_keys(rows, args.solutions, args.gradebook)
-    titles = {name: heading(key) for name, key in keys.items()}
+    keys = find_keys(rows, args.solutions, args.gradebook)
+    titles = {name: key.title for name, key in keys.items()}
     ids = _numbers(args.collected)
     before = old_pages(args.out)
     try:
-        paths = write_reports(rows, args.out, course, similar.given_cells(keys), titles=titles, ids=ids)
+        paths = write_reports(rows, args.out, course, handed_out(keys), titles=titles, ids=ids)
     except OSError as error:
         raise ValueError(
             f"the pages cannot be written to {args.out} ({error.strerror}); name another folder with --out"
@@ -65,25 +66,6 @@ def run(args: argparse.Namespace) -> int:
             f"Deleted, of learners who are no longer in the gradebook: {len(gone)} old page{'s' * (len(gone) > 1)}"
         )
     return 0
-
-
-def rows_of(gradebook: Path) -> list:
-    """The rows of a gradebook. Raises ValueError with a sentence, also where the database cannot be read."""
-    from coursekit.grading.course.gradebook import read_rows
-
-    try:
-        return read_rows(gradebook)
-    except sqlite3.Error as error:
-        raise ValueError(
-            f"{gradebook} cannot be read ({error}); copy it to a folder that you may write to, and name the copy"
-        ) from None
-
-
-def heading(key) -> str:
-    """The exercise's first heading; empty where its key has none."""
-    texts = (cell.source for cell in key.cells if cell.kind == "markdown")
-    lines = (line for text in texts for line in text.splitlines())
-    return next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
 
 
 def _numbers(collected: Path | None) -> Mapping[str, str]:

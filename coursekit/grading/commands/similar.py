@@ -1,7 +1,7 @@
 """``coursekit similar``: answers that are nearly the same, for a person to look at."""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 LINES = 40
@@ -22,10 +22,12 @@ def add(commands, solutions) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from coursekit.grading.commands.report import rows_of
+    from coursekit.grading.commands.places import find_keys
+    from coursekit.grading.course.gradebook import read_rows
     from coursekit.grading.course.similar import compare
+    from coursekit.grading.exercise.release import handed_out
 
-    rows = rows_of(args.gradebook)
+    rows = read_rows(args.gradebook)
     if args.exercise is not None:
         known = sorted({row.result.exercise for row in rows})
         rows = [row for row in rows if row.result.exercise == args.exercise]
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(
                 f"{args.gradebook} has no exercise {args.exercise!r}; it has {', '.join(known) or 'none'}"
             )
-    found = compare(rows, handed_out(rows, args.solutions, args.gradebook), args.threshold)
+    found = compare(rows, handed_out(find_keys(rows, args.solutions, args.gradebook)), args.threshold)
     if args.show is None:
         _print_pairs(found)
     elif not 1 <= args.show <= len(found.pairs):
@@ -43,49 +45,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_pair(found.pairs[args.show - 1], args.lines)
     return 0
-
-
-def handed_out(rows: Iterable, named: Path | None, near: Path) -> dict[str, str]:
-    """The released answer cells by "exercise/task", of the exercises that :func:`find_keys` finds."""
-    return given_cells(find_keys(rows, named, near))
-
-
-def given_cells(keys: Mapping) -> dict[str, str]:
-    """The released answer cells of these keys, by "exercise/task"."""
-    from coursekit.grading.exercise.release import skeleton
-
-    return {
-        f"{exercise}/{task.name}": skeleton(task.solution)
-        for exercise, key in keys.items()
-        for task in key.tasks.values()
-    }
-
-
-def find_keys(rows: Iterable, named: Path | None, near: Path) -> dict:
-    """The keys by exercise, of those that are found: the others' answers are compared without one.
-
-    Raises ValueError for a folder that was named and is none, or has a broken key.
-    """
-    from coursekit.grading.commands.places import find_solutions
-    from coursekit.grading.exercise.key import load_key
-
-    try:
-        solutions = find_solutions(named, near)
-    except ValueError:
-        if named is not None:
-            raise
-        return {}
-    keys = {}
-    for exercise in sorted({row.result.exercise for row in rows}):
-        path = solutions / f"{Path(exercise).name}.ipynb"
-        if not path.is_file():
-            continue
-        try:
-            keys[exercise] = load_key(path)
-        except ValueError:
-            if named is not None:
-                raise
-    return keys
 
 
 def _print_pairs(found) -> None:

@@ -177,7 +177,10 @@ def read_rows(path: Path) -> list[Row]:
     if not path.is_file() and not path.is_dir():
         raise BadGradebook(f"there is no gradebook {path}; coursekit grade makes one")
     with Gradebook(path, to_read=True) as gradebook:
-        return gradebook.rows()
+        try:
+            return gradebook.rows()
+        except sqlite3.DatabaseError as error:
+            raise BadGradebook(f"{path} is damaged ({error}); name another file") from None
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -194,7 +194,7 @@ def _readme(keys: list[Key], title: str, due: Mapping[str, str]) -> str:
         "|---|---|---|" + ("---|" if has_due else ""),
     ]
     for key in keys:
-        row = f"| {key.name}.ipynb | {_heading(key)} | {key.points} |"
+        row = f"| {key.name}.ipynb | {_cell(key.title)} | {key.points} |"
         rows.append(row + (f" {due.get(key.name, '')} |" if has_due else ""))
     return TEXT.format(
         title=title or "Exercises",
@@ -205,10 +205,9 @@ def _readme(keys: list[Key], title: str, due: Mapping[str, str]) -> str:
     )
 
 
-def _heading(key: Key) -> str:
-    """The exercise's first heading, fit for a table's cell."""
-    lines = [line for cell in key.cells if cell.kind == "markdown" for line in cell.source.splitlines()]
-    return next((line.lstrip("# ") for line in lines if line.startswith("#")), key.name).replace("|", "\\|")
+def _cell(text: str) -> str:
+    """Fit for a cell of a table."""
+    return text.replace("|", "\\|")
 
 
 def _refuse_strangers(folder: Path, files: Mapping[str, str]) -> None:

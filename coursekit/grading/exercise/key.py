@@ -81,6 +81,12 @@ class Key:
     def points(self) -> int:
         return sum(task.points + task.race_points for task in self.tasks.values())
 
+    @property
+    def title(self) -> str:
+        """The exercise's first heading; its name where it has none."""
+        lines = (line for cell in self.cells if cell.kind == "markdown" for line in cell.source.splitlines())
+        return next((line.lstrip("#").strip() for line in lines if line.startswith("#")), self.name)
+
 
 class Problem(NamedTuple):
     """What is wrong with a key. ``index`` is the place of the cell among its cells, None where it is none's.

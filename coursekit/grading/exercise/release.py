@@ -3,6 +3,7 @@
 What is left is the learner's notebook as it will be graded, so solving only adds lines.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from coursekit.grading.exercise.format import nbformat
@@ -37,6 +38,15 @@ def release_all(solutions: Path, exercises: Path) -> list[Path]:
             target.write_text(text, encoding="utf-8")
             changed.append(target)
     return changed
+
+
+def handed_out(keys: Mapping[str, Key]) -> dict[str, str]:
+    """The answer cells as learners get them, by "exercise/task"."""
+    return {
+        f"{exercise}/{task.name}": skeleton(task.solution)
+        for exercise, key in keys.items()
+        for task in key.tasks.values()
+    }
 
 
 def skeleton(source: str) -> str:
