@@ -9,6 +9,7 @@ import pytest
 from coursekit import cli
 from coursekit.grading.course.gradebook import Gradebook
 from coursekit.grading.exercise.key import load_key
+from coursekit.grading.report.files import page_name
 
 ROOT = Path(__file__).parents[1]
 KEYS = sorted((ROOT / "solutions").glob("*.ipynb"))
@@ -43,7 +44,7 @@ def test_two_learners_from_hand_in_to_marks(tmp_path):
     with Gradebook(book) as gradebook:
         assert {(r.learner, r.result.exercise): r.result.points for r in gradebook.rows()} == expected
     assert cli.main(["report", "--gradebook", str(book), "--out", str(tmp_path / "pages")]) == 0
-    assert "wanted" in (tmp_path / "pages" / "bob.html").read_text()
+    assert "wanted" in (tmp_path / "pages" / page_name("bob")).read_text()
 
 
 @pytest.mark.slow
