@@ -143,6 +143,11 @@ def test_a_folder_too_high_or_too_low_is_recognised(solutions, hand_in, right, t
     (week / "eve" / "deeper").mkdir(parents=True)
     hand_in(week / "eve" / "deeper" / "00_small.ipynb", right)
     assert len(read_class(week, solutions)) == 3, "one learner with a folder in the folder is no class"
+    hand_in(tmp_path / "class" / "handout" / "00_small.ipynb", right)
+    assert len(read_class(tmp_path / "class", solutions)) == 3
+    (week / "handed_in.csv").write_text("learner,file\n")
+    with pytest.raises(BadClass, match=rf"what coursekit collect made, one folder lower; name {week}$"):
+        read_class(tmp_path / "class", solutions)
 
 
 def test_a_submission_is_written_whole_or_not_at_all(tmp_path, key, wanted, right, monkeypatch):

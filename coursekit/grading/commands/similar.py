@@ -49,13 +49,29 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_pairs(found) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    from coursekit.grading.report.overview import percent, sentences
+    from coursekit.grading.report.overview import sentences
     from coursekit.grading.report.text import visible
 
     console = Console()
+    if not found.pairs:
+        console.print("No two answers are nearly the same.")
+    else:
+        _print_tables(console, found)
+    for sentence in sentences(found):
+        console.print(Text(visible(sentence)))
+    if found.pairs:
+        console.print("Alike is not copied: read both (--show N) before you think anything.")
+
+
+def _print_tables(console, found) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from coursekit.grading.report.overview import percent
+    from coursekit.grading.report.text import visible
+
     _print_people(console, found.people)
     number = len(found.pairs)
     title = f"{number} pair{'' if number == 1 else 's'} of answers that are nearly the same"
@@ -68,9 +84,6 @@ def _print_pairs(found) -> None:
         cells = [Text(visible(cell)) for cell in (pair.exercise, pair.task, pair.a, pair.b)]
         table.add_row(str(number), *cells, f"{percent(pair.likeness, 1)} %")
     console.print(table)
-    for sentence in sentences(found):
-        console.print(Text(visible(sentence)))
-    console.print("Alike is not copied: read both (--show N) before you think anything.")
 
 
 def _print_people(console, people: Sequence) -> None:

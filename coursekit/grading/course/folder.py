@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from coursekit.grading.course.records import RECORDS
 from coursekit.grading.exercise.key import Key, load_key
 from coursekit.grading.exercise.notebook import exercise_of
 
-NOISE = (".DS_Store", ".ipynb_checkpoints", "handed_in.csv", "course.toml")
+NOISE = (".DS_Store", ".ipynb_checkpoints", RECORDS, "course.toml")
 
 
 class BadClass(ValueError):
@@ -56,6 +57,9 @@ def read_class(folder: Path, solutions: Path, exercises: Iterable[str] = ()) -> 
 
 def _refuse_neighbours(folder: Path, learners: tuple[Path, ...]) -> None:
     """Refuse a folder that is one too low, a single learner's, or one too high, of whole classes."""
+    collected = [place for place in learners if (place / RECORDS).is_file() and not _notebooks(place)]
+    if collected:
+        raise BadClass(f"{folder} holds what coursekit collect made, one folder lower; name {_or(collected)}")
     if any(map(_notebooks, learners)):
         return
     own, above = _notebooks(folder), folder.resolve().parent
@@ -68,8 +72,12 @@ def _refuse_neighbours(folder: Path, learners: tuple[Path, ...]) -> None:
     if classes:
         raise BadClass(
             f"{folder} holds no learner's notebook, and {classes[0].name} in it does, one folder lower; wanted: "
-            f"FOLDER/<learner>/<notebook>.ipynb, so name {' or '.join(map(str, classes[:3]))}"
+            f"FOLDER/<learner>/<notebook>.ipynb, so name {_or(classes)}"
         )
+
+
+def _or(places: list[Path]) -> str:
+    return " or ".join(map(str, places[:3]))
 
 
 def _folders(place: Path) -> list[Path]:
