@@ -7,12 +7,15 @@ that a kernel's file holds the kernel.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from coursekit.kernels import checks
 from coursekit.kernels.contract import Operation
+
+MOST_PLANS = 10_000  # a caller with ever new shapes does not fill the memory
 
 
 class Kind:
@@ -76,18 +79,19 @@ class Boundary:
         self.kinds = kinds
         self.ready = ready
         self._rungs: dict[str, dict[str, Callable]] = {}
+        self._plans: dict[tuple, Plan] = {}
 
     def __call__(self, op: Operation):
         def decorate(kernel):
             signature = inspect.signature(kernel)
+            names = [n for n, p in signature.parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
             @functools.wraps(kernel)
             def call(*args, **kwargs):
-                try:
-                    bound = signature.bind(*args, **kwargs)
-                except TypeError as error:
-                    raise TypeError(f"{op.name}: {error}") from None
-                return self._run(op, kernel, bound.arguments)
+                arguments = dict(zip(names, args, strict=False)) | kwargs
+                if len(arguments) != len(args) + len(kwargs) or not _fits(signature, arguments):
+                    _explain(op, signature, args, kwargs)
+                return self._run(op, kernel, arguments)
 
             self._rungs.setdefault(op.name, {})[kernel.__name__] = call
             return call
@@ -101,16 +105,35 @@ class Boundary:
     def _run(self, op, kernel, arguments):
         self.ready()
         arrays = {a.name: arguments[a.name] for a in op.inputs if not _left_out(a, arguments)}
-        kind, dtype, sizes, options = self._check(op, arrays, op.settings(arguments))
-        outs = self._outs(op, kind, arrays, arguments.get("out"), dtype, sizes)
-        targets = [kind.target(out) for out in outs]
-        entered = (kind.enter(arrays[a.name]) if a.name in arrays else None for a in op.inputs)
-        kernel(*entered, **options, out=targets[0] if len(targets) == 1 else tuple(targets))
+        plan = self._plan(op, arrays, op.settings(arguments))
+        for name, array in arrays.items():
+            checks.check_usable(op, name, array, plan.kind)
+        outs = self._outs(op, plan, arrays, arguments.get("out"))
+        targets = [plan.kind.target(out) for out in outs]
+        entered = [plan.kind.enter(arrays[a.name]) if a.name in arrays else None for a in op.inputs]
+        kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else tuple(targets))
         for target, out in zip(targets, outs, strict=True):
-            kind.leave(target, out)
+            plan.kind.leave(target, out)
         return outs[0] if len(outs) == 1 else tuple(outs)
 
-    def _check(self, op, arrays, options):
+    def _plan(self, op, arrays, options) -> "Plan":
+        """What follows from types, dtypes, shapes and options, checked once for each combination of them."""
+        try:
+            key = (op.name, *map(_look, arrays.values()), *arrays, *map(_typed, options.values()))
+            plan = self._plans.get(key)
+        except (
+            AttributeError,
+            TypeError,
+        ):  # no array, or an option that is not hashable: the check will say so
+            return self._check(op, arrays, options)
+        if plan is None:
+            plan = self._check(op, arrays, options)
+            if len(self._plans) == MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
+
+    def _check(self, op, arrays, options) -> "Plan":
         (first, like), *others = arrays.items()
         kind = checks.check_kind(op, first, like, self.kinds)
         for name, array in others:
@@ -119,20 +142,62 @@ class Boundary:
         dtype = checks.check_dtypes(op, arrays)
         shapes = {name: tuple(array.shape) for name, array in arrays.items()}
         checks.check_options(op, options, shapes)
-        return kind, dtype, checks.check_shapes(op, shapes, options), options
+        sizes = checks.check_shapes(op, shapes, options)
+        results = tuple((a.dims(sizes), dtype if a.dtype == "T" else a.dtype) for a in op.outputs)
+        return Plan(kind, dtype, sizes, options, results)
 
-    def _outs(self, op, kind, arrays, out, dtype, sizes):
+    def _outs(self, op, plan, arrays, out):
         first, like = next(iter(arrays.items()))
         if out is None:
-            return [kind.new(a.dims(sizes), dtype if a.dtype == "T" else a.dtype, like) for a in op.outputs]
+            return [plan.kind.new(shape, dtype, like) for shape, dtype in plan.results]
         outs = [out] if len(op.outputs) == 1 else _tuple_of(op, out)
-        inputs = {name: kind.memory(array) for name, array in arrays.items()}
+        inputs = {name: plan.kind.memory(array) for name, array in arrays.items()}
         for spec, array in zip(op.outputs, outs, strict=True):
-            checks.check_same_kind(op, spec.name, array, kind, first, like)
-            checks.check_out(op, spec, array, dtype, sizes)
-            checks.check_memory(op, spec.name, kind.memory(array), inputs)
-            inputs[spec.name] = kind.memory(array)
+            checks.check_same_kind(op, spec.name, array, plan.kind, first, like)
+            checks.check_out(op, spec, array, plan.dtype, plan.sizes)
+            memory = plan.kind.memory(array)
+            checks.check_memory(op, spec.name, memory, inputs)
+            inputs[spec.name] = memory
         return outs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call that was found right: the arrays' kind and floating type, all sizes and options, and what comes out.
+
+    ``results`` holds the shape and dtype of each output.
+    """
+
+    kind: Kind
+    dtype: str
+    sizes: Mapping
+    options: Mapping
+    results: tuple[tuple[tuple[int, ...], str], ...]
+
+
+def _look(array) -> tuple:
+    return type(array), array.dtype, tuple(array.shape), getattr(array, "device", None)
+
+
+def _typed(value) -> tuple:
+    """True is 1 to a dictionary, and no axis."""
+    return type(value), value
+
+
+def _fits(signature, arguments) -> bool:
+    """Whether all that is wanted is given, and nothing else."""
+    parameters = signature.parameters
+    return arguments.keys() <= parameters.keys() and all(
+        name in arguments or parameter.default is not parameter.empty
+        for name, parameter in parameters.items()
+    )
+
+
+def _explain(op, signature, args, kwargs) -> None:
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{op.name}: {error}") from None
 
 
 def _left_out(array, arguments):

@@ -17,19 +17,23 @@ def check_kind(op: Operation, name: str, array, kinds):
     """The one of ``kinds`` that ``array`` is; TypeError where it is none, ValueError on a wrong device."""
     for kind in kinds:
         if kind.owns(array):
-            if problem := kind.problem(array):
-                raise ValueError(f"{op.name}: {name} {problem}")
+            check_usable(op, name, array, kind)
             return kind
     wanted = " or ".join(kind.label for kind in kinds)
     raise TypeError(f"{op.name}: {name} must be {wanted}; got {type_name(array)}")
+
+
+def check_usable(op: Operation, name: str, array, kind) -> None:
+    """ValueError where an array of the right kind cannot be used as it is: a wrong device, say."""
+    if problem := kind.problem(array):
+        raise ValueError(f"{op.name}: {name} {problem}")
 
 
 def check_same_kind(op: Operation, name: str, array, kind, first: str, like) -> None:
     """All arrays of a call are of one kind and on one device."""
     if not kind.owns(array):
         raise TypeError(f"{op.name}: {name} must be {kind.label} like {first}; got {type_name(array)}")
-    if problem := kind.problem(array):
-        raise ValueError(f"{op.name}: {name} {problem}")
+    check_usable(op, name, array, kind)
     if (got := device(array)) != (wanted := device(like)):
         raise ValueError(f"{op.name}: {name} must be on {wanted} like {first}; got {got}")
 
@@ -166,6 +170,8 @@ def check_memory(op: Operation, name: str, out: np.ndarray, inputs: Mapping[str,
 
 
 def _overlap(a, b) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
     try:
         return np.shares_memory(a, b, max_work=10_000)
     except np.exceptions.TooHardError:

@@ -15,7 +15,11 @@ class NumPyArray(NumPyKind):
     """A NumPy array."""
 
     def enter(self, array):
-        return np.require(self.memory(array), requirements=["C", "ALIGNED"])
+        view = self.memory(array)
+        flags = view.flags
+        return (
+            view if flags.c_contiguous and flags.aligned else np.require(view, requirements=["C", "ALIGNED"])
+        )
 
     def target(self, out):
         view = self.memory(out)
@@ -39,16 +43,17 @@ class TorchTensor(NumPyArray):
     def problem(self, array) -> str:
         if array.device.type != "cpu":
             return f"must be on the CPU; got a tensor on {array.device} (call .cpu() on it)"
-        if str(array.layout) != "torch.strided":
+        torch = sys.modules["torch"]
+        if array.layout is not torch.strided:
             return f"must be a dense tensor; got layout {array.layout}"
         if array.is_neg() or array.is_conj():
             return "must hold its own values; got a lazily negated view (call .resolve_neg() on it)"
-        if array.requires_grad and sys.modules["torch"].is_grad_enabled():
+        if array.requires_grad and torch.is_grad_enabled():
             return "must not require a gradient, which the kernels do not record; got one that does (.detach() it)"
         return ""
 
     def memory(self, array) -> np.ndarray:
-        return array.detach().numpy()
+        return (array.detach() if array.requires_grad else array).numpy()
 
     def new(self, shape, dtype, like):
         return like.new_empty(shape, dtype=getattr(sys.modules["torch"], dtype))

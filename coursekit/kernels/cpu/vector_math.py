@@ -1,0 +1,118 @@
+"""exp, tanh and erf of a whole vector of float32, for kernels in plain Python.
+
+Each takes and gives a :class:`~coursekit.kernels.cpu.simd.Vector` of float32 inside ``@njit`` code, has no branches,
+and is right for every float32, infinities, nan and subnormal numbers included; the errors, in units in the last place
+of the result, are measured by ``python benchmarks/accuracy.py``. The polynomials come from ``tools/polynomials.py``.
+"""
+
+import numpy as np
+
+from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.simd import (
+    absolute,
+    bits,
+    broadcast,
+    copysign,
+    fma,
+    maximum,
+    minimum,
+    select,
+)
+
+
+def _numbers(*values):
+    return tuple(map(np.float32, values))
+
+
+EXP = _numbers(0.00138145598, 0.00836873557, 0.0416683899, 0.166665205, 0.499999934)
+TANH = _numbers(-0.00571704495, 0.0206505872, -0.0537434981, 0.133314913, -0.333332839)
+ERF_SMALL = _numbers(-0.000622242293, 0.00503587221, -0.0267939549, 0.112825242, -0.376125572, 0.128379159)
+ERF_LARGE = _numbers(
+    9.7503615e-06, -0.000308029358, 0.00358260962, -0.0236360202, 0.106091263, 0.635238867, 1.12862707
+)
+
+ZERO, ONE, MINUS_ONE, TWO = _numbers(0, 1, -1, 2)
+LOG2_E = np.float32(1.4426950408889634)
+# ln 2 in two parts; an integer of three digits times the first is exact.
+LN2_HIGH, LN2_LOW = _numbers(0.693359375, -2.12194440e-4)
+# Added to a number below 2²², it leaves the nearest integer in the last bits.
+ROUNDER = np.float32(1.5 * 2**23)
+ROUNDER_BITS = np.int32(ROUNDER.view(np.int32))
+EXP_LOWEST, EXP_HIGHEST = _numbers(-104.5, 89.5)
+# The same with the exponent's bias of 127, so that a shift leaves the bits of 2ⁿ, n from -126 to 127; 128 gives inf.
+BIASED_ROUNDER = np.float32(1.5 * 2**23 + 127)
+NORMAL_LOWEST, NORMAL_HIGHEST = _numbers(-87.336, 89.0)
+TANH_SPLIT, ERF_SPLIT, ERF_ONE = _numbers(0.625, 0.875, 4.0)
+ONE_BITS, MANTISSA = np.int32(127), np.int32(23)
+HALVE = np.int32(1)
+
+
+@compiled(inline=True)
+def polynomial(x, coefficients):
+    """The polynomial with these coefficients, highest power first, by Horner's rule."""
+    total = broadcast(coefficients[0])
+    for i in range(1, len(coefficients)):
+        total = fma(total, x, broadcast(coefficients[i]))
+    return total
+
+
+@compiled(inline=True)
+def power_of_two(n):
+    """2ⁿ as float32, for a vector of int32 from -126 to 127."""
+    return bits((n + broadcast(ONE_BITS)) << broadcast(MANTISSA))
+
+
+@compiled(inline=True)
+def exp(x):
+    """eˣ: x = n·ln 2 + r with an integer n and r between ±½ ln 2, and then 2ⁿ · eʳ.
+
+    Muller, "Elementary Functions", 3rd ed., 2016, section 11 (Cody and Waite's reduction). 2ⁿ is multiplied in two
+    parts, each a normal number, so that results below 2⁻¹²⁶ come out subnormal instead of 0.
+    """
+    x = minimum(broadcast(EXP_HIGHEST), maximum(broadcast(EXP_LOWEST), x))
+    shifted = fma(x, broadcast(LOG2_E), broadcast(ROUNDER))
+    n = shifted - broadcast(ROUNDER)
+    r = fma(n, broadcast(-LN2_LOW), fma(n, broadcast(-LN2_HIGH), x))
+    power = fma(r * r, polynomial(r, EXP), r) + broadcast(ONE)
+    whole = bits(shifted) - broadcast(ROUNDER_BITS)
+    half = whole >> broadcast(HALVE)
+    return power * power_of_two(half) * power_of_two(whole - half)
+
+
+@compiled(inline=True)
+def exp_normal(x):
+    """eˣ as :func:`exp` has it for x from -87.336 to 88.37, the value at -87.336 below that, and inf above.
+
+    That is half the work: no result is subnormal, so 2ⁿ is one number, and its bits come from one shift.
+    """
+    x = minimum(broadcast(NORMAL_HIGHEST), maximum(broadcast(NORMAL_LOWEST), x))
+    shifted = fma(x, broadcast(LOG2_E), broadcast(BIASED_ROUNDER))
+    n = shifted - broadcast(BIASED_ROUNDER)
+    r = fma(n, broadcast(-LN2_LOW), fma(n, broadcast(-LN2_HIGH), x))
+    power = fma(r * r, polynomial(r, EXP), r) + broadcast(ONE)
+    return power * bits(bits(shifted) << broadcast(MANTISSA))
+
+
+@compiled(inline=True)
+def exp_or_zero(x):
+    """eˣ as :func:`exp_normal` has it, and 0 below -87.336: for sums and weights, where less does not count."""
+    return select(x < broadcast(NORMAL_LOWEST), broadcast(ZERO), exp_normal(x))
+
+
+@compiled(inline=True)
+def tanh(x):
+    """tanh x: a polynomial where x is small, 1 - 2 / (e²ˣ + 1) elsewhere, which would lose digits there."""
+    size = absolute(x)
+    square = x * x
+    small = fma(x * square, polynomial(square, TANH), x)
+    large = broadcast(ONE) - broadcast(TWO) / (exp_normal(size + size) + broadcast(ONE))
+    return copysign(select(size < broadcast(TANH_SPLIT), small, large), x)
+
+
+@compiled(inline=True)
+def erf(x):
+    """erf x: a polynomial where x is small, 1 - e^(-x·p(x)) elsewhere; from 4 on it is 1 to the last digit."""
+    size = minimum(broadcast(ERF_ONE), absolute(x))
+    small = fma(x, polynomial(size * size, ERF_SMALL), x)
+    rest = exp_normal(size * polynomial(size, ERF_LARGE) * broadcast(MINUS_ONE))
+    return select(size < broadcast(ERF_SPLIT), small, copysign(broadcast(ONE) - rest, x))

@@ -1,0 +1,30 @@
+"""Calls of an operation for property-based tests: sizes and options, small and full of edges."""
+
+from hypothesis import strategies as st
+
+edges = st.sampled_from([0, 1, 2, 3, 5, 8, 17])
+
+
+@st.composite
+def any_call(draw, op):
+    """Every symbol of the shapes drawn by itself, every option among those that are known here."""
+    sizes = {}
+    for symbol in (s for a in op.inputs for s in a.shape):
+        few = st.lists(edges, min_size=len(op.inputs[0].shape) == 1, max_size=3)
+        sizes[symbol] = tuple(draw(few)) if symbol == "..." else draw(edges)
+    options = {}
+    if "axis" in op.options:
+        ndim = len(op.inputs[0].dims(sizes))
+        options["axis"] = draw(st.integers(-ndim, ndim - 1))
+    if "approximate" in op.options:
+        options["approximate"] = draw(st.sampled_from(["none", "tanh"]))
+    return sizes, options
+
+
+# Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
+OWN = {}
+
+
+def calls(op):
+    """A strategy for (sizes, options) of calls of ``op``."""
+    return OWN.get(op.name, any_call)(op)

@@ -1,0 +1,210 @@
+"""The vector layer against NumPy, lane by lane, and the accuracy of exp, tanh and erf over all of float32."""
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numba import njit
+from numba.core.errors import TypingError
+
+from coursekit.kernels.cpu import simd, vector_math
+
+FLOATS, INTEGERS = ("float32", "float64"), ("int32", "int64")
+
+
+def lanewise(function):
+    """``function`` of the vectors of two arrays, written to a third."""
+
+    @njit(error_model="numpy")
+    def run(x, y, out):
+        n = simd.width(x)
+        whole = x.size // n * n
+        for i in range(0, whole, n):
+            simd.store(out, i, function(simd.load(x, i), simd.load(y, i)))
+        rest = x.size - whole
+        fill = simd.broadcast(x[0])
+        last = function(simd.load_first(x, whole, rest, fill), simd.load_first(y, whole, rest, fill))
+        simd.store_first(out, whole, last, rest)
+
+    return run
+
+
+OPERATIONS = {
+    "add": (lambda x, y: x + y, np.add, FLOATS + INTEGERS),
+    "sub": (lambda x, y: x - y, np.subtract, FLOATS + INTEGERS),
+    "mul": (lambda x, y: x * y, np.multiply, FLOATS + INTEGERS),
+    "div": (lambda x, y: x / y, np.divide, FLOATS),
+    "and": (lambda x, y: x & y, np.bitwise_and, INTEGERS),
+    "or": (lambda x, y: x | y, np.bitwise_or, INTEGERS),
+    "xor": (lambda x, y: x ^ y, np.bitwise_xor, INTEGERS),
+    "maximum": (lambda x, y: simd.maximum(x, y), lambda x, y: np.where(x > y, x, y), FLOATS + INTEGERS),
+    "minimum": (lambda x, y: simd.minimum(x, y), lambda x, y: np.where(x < y, x, y), FLOATS + INTEGERS),
+    "copysign": (lambda x, y: simd.copysign(x, y), np.copysign, FLOATS),
+    "sqrt": (lambda x, y: simd.sqrt(x), lambda x, y: np.sqrt(x), FLOATS),
+    "absolute": (lambda x, y: simd.absolute(x), lambda x, y: np.abs(x), FLOATS),
+    "less": (lambda x, y: simd.select(x < y, x, y), np.minimum, INTEGERS),
+    "at most": (lambda x, y: simd.select(x <= y, y, x), np.maximum, INTEGERS),
+    "greater": (
+        lambda x, y: simd.select(x > y, x + x, y),
+        lambda x, y: np.where(x > y, x + x, y),
+        FLOATS + INTEGERS,
+    ),
+    "at least": (
+        lambda x, y: simd.select(x >= y, x, y + y),
+        lambda x, y: np.where(x >= y, x, y + y),
+        FLOATS + INTEGERS,
+    ),
+    "equal": (
+        lambda x, y: simd.select(x == y, x + x, y),
+        lambda x, y: np.where(x == y, x + x, y),
+        FLOATS + INTEGERS,
+    ),
+    "unequal": (
+        lambda x, y: simd.select(x != y, x, y + y),
+        lambda x, y: np.where(x != y, x, y + y),
+        FLOATS + INTEGERS,
+    ),
+    "bits": (lambda x, y: simd.bits(simd.bits(x)), lambda x, y: x, FLOATS + INTEGERS),
+}
+RUNS = {name: lanewise(njit(function)) for name, (function, *_) in OPERATIONS.items()}
+
+
+@pytest.mark.parametrize(("name", "dtype"), [(name, t) for name, (*_, ts) in OPERATIONS.items() for t in ts])
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_lane_by_lane(name, dtype, data):
+    size = data.draw(st.integers(1, 40))
+    x, y = (data.draw(hnp.arrays(dtype, size)) for _ in range(2))
+    guarded = np.full(size + 2, 7, dtype)
+    with np.errstate(all="ignore"):
+        RUNS[name](x, y, guarded[1:-1])
+        wanted = OPERATIONS[name][1](x, y)
+    np.testing.assert_array_equal(guarded[1:-1], wanted)
+    assert guarded[0] == guarded[-1] == 7
+
+
+@njit
+def shifted(x, out):
+    three = simd.broadcast(np.int32(3))
+    simd.store(out, 0, (simd.load(x, 0) << three) >> three)
+
+
+def test_a_shift_to_the_right_keeps_the_sign():
+    x = np.arange(-(2**28) + 1, -(2**28) + 17, dtype=np.int32)
+    out = np.empty_like(x)
+    shifted(x, out)
+    np.testing.assert_array_equal(out[: simd.LANES], x[: simd.LANES])
+
+
+@njit
+def reduced(x):
+    v = simd.load(x, 1)
+    return simd.sum_across(v), simd.max_across(v), simd.min_across(v), simd.width(x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_reductions(dtype):
+    x = np.random.default_rng(0).integers(-50, 50, 40).astype(dtype)
+    *got, lanes = reduced(x)
+    assert lanes == simd.BYTES // x.itemsize
+    v = x[1 : 1 + lanes]
+    assert got == [v.sum(), v.max(), v.min()]
+
+
+@njit
+def partly(x, count, out):
+    simd.store(out, 0, simd.load_first(x, 2, count, simd.broadcast(x[0])))
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_lanes_that_are_not_loaded_keep_what_was_there(dtype):
+    x, lanes = np.arange(40, dtype=dtype) + 5, simd.BYTES // np.dtype(dtype).itemsize
+    for count in range(lanes + 1):
+        out = np.empty(lanes, dtype)
+        partly(x, count, out)
+        np.testing.assert_array_equal(out, [*x[2 : 2 + count], *[x[0]] * (lanes - count)])
+
+
+@njit
+def spread(x, out):
+    simd.store(out, 0, simd.fma(simd.load_one(x, 3), simd.broadcast(x[1]), simd.load(x, 0)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_one_number_in_all_lanes(dtype):
+    x = np.random.default_rng(0).integers(1, 99, 20).astype(dtype)
+    out = np.full_like(x, -1)
+    spread(x, out)
+    lanes = simd.BYTES // x.itemsize
+    np.testing.assert_array_equal(out[:lanes], x[3] * x[1] + x[:lanes])
+    assert (out[lanes:] == -1).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: simd.load(x[::2], 0),
+        lambda x: simd.store(x, 0, simd.broadcast(1)),
+        lambda x: simd.load(x, 0) & simd.load(x, 0),
+        lambda x: simd.load(x, 0) + 1.0,
+        lambda x: simd.fma(simd.load(x, 0), simd.load(x, 0), simd.bits(simd.load(x, 0))),
+    ],
+)
+def test_what_does_not_fit_is_not_compiled(wrong):
+    with pytest.raises(TypingError):
+        njit(wrong)(np.ones(40, np.float32))
+
+
+# Largest errors found over all float32, in units in the last place of the result: benchmarks/accuracy.py.
+ULP = {"exp": 1.0, "tanh": 1.5, "erf": 1.2}
+TRUE = {"exp": np.exp, "tanh": np.tanh, "erf": np.vectorize(math.erf, otypes=[np.float64])}
+
+
+def evaluate(name, x):
+    function, out = getattr(vector_math, name), np.full_like(x, 7)
+    lanewise(njit(lambda x, y: function(x)))(x, x, out)
+    return out
+
+
+@pytest.mark.parametrize("name", ULP)
+def test_accuracy(name):
+    step = 40_009 if name == "erf" else 4_001  # math.erf takes one number at a time
+    x = np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    special = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-45, -1e-45, 1.17e-38, 88.72283, 88.73, -103.97, -104.1]
+    x = np.concatenate([x, np.linspace(-105, 90, 100_001, dtype=np.float32), np.float32(special)])
+    out = evaluate(name, x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        true = TRUE[name](x.astype(np.float64))
+        wanted = true.astype(np.float32)
+        error = np.abs(out - true) / np.spacing(np.abs(wanted))
+    finite = np.isfinite(wanted)
+    assert error[finite].max() <= ULP[name] + (0.7 if "fma" not in simd.FEATURES else 0)
+    np.testing.assert_array_equal(out[~finite], wanted[~finite])
+    if name != "exp":
+        np.testing.assert_array_equal(np.signbit(out[x == 0]), np.signbit(x[x == 0]))
+
+
+SETTINGS = {
+    "generic": {"NUMBA_CPU_NAME": "generic"},
+    "sse": {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2"},
+    "avx2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_on_another_machines_settings(setting):
+    """All of this file, and all kernels, compiled for less than this machine has."""
+    if setting == "avx2" and "avx2" not in simd.FEATURES:
+        pytest.skip(f"this machine has no AVX2; it has {simd.EXTENSION}")
+    files = ["tests/kernels/test_simd.py", "tests/kernels/test_agreement.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files]
+    command += ["-k", "not another_machine and not reference"]
+    done = subprocess.run(command, env=os.environ | SETTINGS[setting], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
