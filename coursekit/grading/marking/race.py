@@ -179,9 +179,11 @@ def _laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> Ratio:
     for number in range(LAPS[1]):
         seed = secrets.randbits(64)
         theirs.pause()
+        before = _idle(ours, task, BadRace)
         mine, wanted = _lap(ours, seed, task, BadRace)
-        idle = _do(ours, f"_judge.idle_lap({seed})", task.timeout, task, BadRace).seconds
+        idle = min(before, _idle(ours, task, BadRace))
         theirs.resume()
+        _idle(theirs, task, LostRace)
         own, got = _lap(theirs, seed, task, LostRace)
         found = difference(got, wanted, rtol=task.rtol, atol=task.atol)
         if found:
@@ -193,6 +195,14 @@ def _laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> Ratio:
             if _is_settled(ratio, task.race_points) or time.monotonic() > until:
                 break
     return ratio
+
+
+def _idle(kernel: GradingKernel, task: Task, problem: type) -> float:
+    """Seconds of what a lap takes beside the call, with inputs of its own: those of the lap stay unknown until then.
+
+    It also wakes a kernel that slept, so that the lap need not.
+    """
+    return _do(kernel, f"_judge.idle_lap({secrets.randbits(64)})", task.timeout, task, problem).seconds
 
 
 def _lap(kernel: GradingKernel, seed: int, task: Task, problem: type) -> tuple[float, object]:
