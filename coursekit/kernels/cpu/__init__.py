@@ -5,6 +5,7 @@ input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the 
 """
 
 from coursekit.kernels.cpu.arrays import boundary
+from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
@@ -13,6 +14,8 @@ from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 rungs = boundary.rungs
 
 __all__ = [
+    "batched_matmul",
+    "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",

@@ -37,7 +37,7 @@ def matmul_textbook(a, b, *, out=None):
 
 
 @compiled
-def _rows(a, b, out):
+def multiply_rows(a, b, out):
     out[:] = 0
     for m in range(a.shape[0]):
         row = out[m]
@@ -59,13 +59,15 @@ def matmul_rows(a, b, *, out=None):
     wait for each other: the compiler does 4, 8 or 16 at once. What limits it is the traffic to the
     row of ``out``: one load and one store for each multiply-add.
     """
-    _rows(a, b, out)
+    multiply_rows(a, b, out)
 
 
 # A panel of b, 64 x 1024, is 256 KiB in float32 and stays in the level-2 cache while all rows of a
 # pass over it.
 PANEL_K, PANEL_N = 64, 1024
 STEP = 4
+# Its rows lie this much further apart than they are long: 4096 bytes apart, all that a step touches would share a set.
+APART = 16
 
 
 @compiled
@@ -73,17 +75,20 @@ def _blocked(a, b, out):
     M, K = a.shape
     N = b.shape[1]
     out[:] = 0
-    panel = np.zeros((PANEL_K, min(N, PANEL_N)), a.dtype)
-    pair = np.zeros((2, PANEL_K), a.dtype)
+    panel = np.zeros((PANEL_K, min(N, PANEL_N) + APART), a.dtype)
+    four = np.zeros((STEP, PANEL_K), a.dtype)
     spare = np.zeros(min(N, PANEL_N), a.dtype)
     for n in range(0, N, PANEL_N):
         stop = min(n + PANEL_N, N)
         for k in range(0, K, PANEL_K):
             depth = _pack(b[k : k + PANEL_K, n:stop], panel)
-            for m in range(0, M, 2):
-                _pack(a[m : m + 2, k : k + PANEL_K].T, pair.T)
-                second = out[m + 1, n:stop] if m + 1 < M else spare[: stop - n]
-                _add_panel(out[m, n:stop], second, pair, panel, depth)
+            for m in range(0, M, STEP):
+                _pack(a[m : m + STEP, k : k + PANEL_K].T, four.T)
+                r0 = out[m, n:stop]
+                r1 = out[m + 1, n:stop] if m + 1 < M else spare[: stop - n]
+                r2 = out[m + 2, n:stop] if m + 2 < M else spare[: stop - n]
+                r3 = out[m + 3, n:stop] if m + 3 < M else spare[: stop - n]
+                _add_panel(r0, r1, r2, r3, four, panel, depth)
 
 
 @compiled
@@ -97,35 +102,32 @@ def _pack(block, buffer):
 
 
 @compiled
-def _add_panel(first, second, pair, panel, depth):
-    N = first.size
+def _add_panel(r0, r1, r2, r3, four, panel, depth):
+    N = r0.size
     for k in range(0, depth, STEP):
-        _add_four(
-            first,
-            second,
-            pair[0, k : k + STEP],
-            pair[1, k : k + STEP],
-            panel[k, :N],
-            panel[k + 1, :N],
-            panel[k + 2, :N],
-            panel[k + 3, :N],
-        )
+        b0, b1, b2, b3 = panel[k, :N], panel[k + 1, :N], panel[k + 2, :N], panel[k + 3, :N]
+        _add_four(r0, r1, r2, r3, four[:, k : k + STEP], b0, b1, b2, b3)
 
 
 @compiled
-def _add_four(first, second, x, y, b0, b1, b2, b3):
-    x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
-    y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
-    for n in range(first.size):
-        first[n] += x0 * b0[n] + x1 * b1[n] + x2 * b2[n] + x3 * b3[n]
-        second[n] += y0 * b0[n] + y1 * b1[n] + y2 * b2[n] + y3 * b3[n]
+def _add_four(r0, r1, r2, r3, a, b0, b1, b2, b3):
+    # Numbers of their own: the compiler cannot know that writing to a row leaves a alone.
+    w0, w1, w2, w3 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
+    x0, x1, x2, x3 = a[1, 0], a[1, 1], a[1, 2], a[1, 3]
+    y0, y1, y2, y3 = a[2, 0], a[2, 1], a[2, 2], a[2, 3]
+    z0, z1, z2, z3 = a[3, 0], a[3, 1], a[3, 2], a[3, 3]
+    for n in range(r0.size):
+        r0[n] += w0 * b0[n] + w1 * b1[n] + w2 * b2[n] + w3 * b3[n]
+        r1[n] += x0 * b0[n] + x1 * b1[n] + x2 * b2[n] + x3 * b3[n]
+        r2[n] += y0 * b0[n] + y1 * b1[n] + y2 * b2[n] + y3 * b3[n]
+        r3[n] += z0 * b0[n] + z1 * b1[n] + z2 * b2[n] + z3 * b3[n]
 
 
 @boundary(OPS["matmul"])
 def matmul_blocked(a, b, *, out=None):
     """:func:`matmul` in blocks that fit the cache, in plain Python: what the compiler makes of simple loops.
 
-    Two rows of ``out`` take four rows of b at a time: eight multiply-adds for four loads of b and two
+    Four rows of ``out`` take four rows of b at a time: sixteen multiply-adds for four loads of b and four
     loads and stores of ``out``. b passes through the cache in panels copied side by side, because rows
     a power of two apart would all claim the same cache sets: Goto and van de Geijn, "Anatomy of
     high-performance matrix multiplication", ACM TOMS 34(3), 2008, section 4.
@@ -252,7 +254,7 @@ def _pack_columns(b, packed):
 
 
 @compiled
-def _tiled(a, b, out):
+def multiply_tiles(a, b, out):
     M, K = a.shape
     N = b.shape[1]
     out[:] = 0
@@ -310,6 +312,6 @@ def matmul(a, b, *, out=None):
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
     if a.shape[0] < TALL:
-        _rows(a, b, out)
+        multiply_rows(a, b, out)
     else:
-        split(lambda i, j: _tiled(a[i:j], b, out[i:j]), a.shape[0], HEIGHT)
+        split(lambda i, j: multiply_tiles(a[i:j], b, out[i:j]), a.shape[0], HEIGHT)

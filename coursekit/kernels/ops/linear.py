@@ -1,6 +1,6 @@
 """Products of matrices."""
 
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 
@@ -46,5 +46,34 @@ MATMUL = Operation(
         Case("one element", "tiny", {"M": 1, "K": 1, "N": 1}),
         Case("no columns", "tiny", {"M": 3, "K": 2, "N": 0}),
         Case("empty sum, tiny", "tiny", {"M": 2, "K": 0, "N": 3}),
+    ),
+)
+
+
+def _batched_matmul(a, b):
+    a, b = np.float64(a), np.float64(b)
+    return np.einsum("...mk,...kn->...mn", a, b, optimize=False)
+
+
+BATCHED_MATMUL = Operation(
+    name="batched_matmul",
+    formula="out[..., m, n] = Σₖ a[..., m, k] · b[..., k, n]",
+    inputs=(Array("a", ("...", "M", "K")), Array("b", ("...", "K", "N"))),
+    outputs=(Array("out", ("...", "M", "N")),),
+    reference=_batched_matmul,
+    count=lambda s, options: 2 * prod(s["..."]) * s["M"] * s["N"] * s["K"],
+    tolerance={"float32": Tolerance(1e-5, 1e-5), "float64": Tolerance(1e-13, 1e-13)},
+    sample=_layer_inputs,
+    cases=(
+        Case("64 of 64 cubed", "benchmark", {"...": (64,), "M": 64, "K": 64, "N": 64}),
+        Case("8 of 256 cubed", "benchmark", {"...": (8,), "M": 256, "K": 256, "N": 256}),
+        Case("heads 8x1024x64x1024", "benchmark", {"...": (8,), "M": 1024, "K": 64, "N": 1024}),
+        Case("three", "test", {"...": (3,), "M": 17, "K": 19, "N": 33}),
+        Case("two by two", "test", {"...": (2, 2), "M": 7, "K": 5, "N": 9}),
+        Case("no batch", "test", {"...": (), "M": 13, "K": 6, "N": 4}),
+        Case("none", "test", {"...": (0,), "M": 3, "K": 4, "N": 5}),
+        Case("empty sums", "test", {"...": (2,), "M": 3, "K": 0, "N": 5}),
+        Case("two, tiny", "tiny", {"...": (2,), "M": 3, "K": 4, "N": 5}),
+        Case("one, tiny", "tiny", {"...": (1,), "M": 1, "K": 1, "N": 1}),
     ),
 )
