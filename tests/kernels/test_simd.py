@@ -200,7 +200,7 @@ SETTINGS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_on_another_machines_settings(setting):
-    """All of this file, and every float32 kernel that is more than a textbook's, compiled for less than there is here."""
+    """This file, and every float32 kernel beyond the textbook's, compiled for less than this machine has."""
     if setting == "avx2" and "avx2" not in simd.FEATURES:
         pytest.skip(f"this machine has no AVX2; it has {simd.EXTENSION}")
     files = ["tests/kernels/test_simd.py", "tests/kernels/test_agreement.py"]

@@ -9,6 +9,7 @@ everything it depends on: the sources of this folder, the signature, the process
 import functools
 import hashlib
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -71,13 +72,14 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _make_room(folder: Path) -> None:
-    """Make the folder, and remove those of sources that are no more."""
+    """Make the folder, and beside the sources remove those of sources that are no more. Other places may be shared."""
     if folder.is_dir():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for other in folder.parent.glob("kernels-*"):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
+    if folder.parent == HERE / "__pycache__":
+        for other in folder.parent.glob("kernels-*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 class _Files(IndexDataCacheFile):
@@ -102,8 +104,8 @@ class _Files(IndexDataCacheFile):
     def load(self, key):
         try:
             return self._load_data(self._path(key).name)
-        except (OSError, EOFError):
-            return None
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None  # not there, or damaged: compile again
 
     def flush(self) -> None:
         for path in cache_folder().glob(f"{self._name}-*.nbc"):

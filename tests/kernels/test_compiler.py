@@ -1,0 +1,123 @@
+"""The cache of compiled code: shared by processes, keyed by the sources, and no harm where it cannot be used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coursekit.kernels.cpu import compiler
+
+CALL = """
+import sys
+import numpy as np
+from coursekit.kernels import cpu
+from coursekit.kernels.cpu.softmax import _textbook
+x = np.arange(12, dtype=sys.argv[1]).reshape(3, 4)
+np.testing.assert_allclose(cpu.softmax_textbook(x).sum(1), 1, rtol=1e-6)
+print(sum(_textbook.stats.cache_hits.values()), sum(_textbook.stats.cache_misses.values()))
+"""
+
+
+def start(folder: Path, dtype: str) -> subprocess.Popen:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-c", CALL, dtype]
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def hits_and_misses(process: subprocess.Popen) -> list[int]:
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    return [int(word) for word in out.split()]
+
+
+def test_processes_share_what_was_compiled(tmp_path):
+    both = [start(tmp_path, dtype) for dtype in ("float32", "float64")]
+    assert [hits_and_misses(process) for process in both] == [[0, 1], [0, 1]]
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    assert len(files) == 2
+    assert not list(tmp_path.rglob("*.tmp.*"))
+    for dtype in ("float32", "float64"):
+        assert hits_and_misses(start(tmp_path, dtype)) == [1, 0]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == files
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80", b"no pickle at all"])
+def test_a_damaged_file_is_compiled_anew(tmp_path, damage):
+    hits_and_misses(start(tmp_path, "float32"))
+    (file,) = tmp_path.rglob("*.nbc")
+    whole = file.read_bytes()
+    file.write_bytes(damage or whole[: len(whole) // 2])
+    assert hits_and_misses(start(tmp_path, "float32")) == [0, 1]
+    assert hits_and_misses(start(tmp_path, "float32")) == [1, 0]
+
+
+def test_where_nothing_can_be_written_it_computes_all_the_same(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert hits_and_misses(start(tmp_path / "file", "float32")) == [0, 1]
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    """Sources of our own, and nothing remembered of the real ones."""
+    monkeypatch.setattr(compiler, "HERE", tmp_path)
+    monkeypatch.setattr(compiler.config, "CACHE_DIR", "")
+    for function in (compiler.source_digest, compiler.cache_folder):
+        function.cache_clear()
+    (tmp_path / "a.py").write_text("one")
+    (tmp_path / "b.py").write_text("two")
+    yield tmp_path
+    for function in (compiler.source_digest, compiler.cache_folder):
+        function.cache_clear()
+
+
+def test_any_change_of_any_source_makes_a_new_key(sources):
+    def digest():
+        compiler.source_digest.cache_clear()
+        return compiler.source_digest()
+
+    seen = {digest()}
+    for name, text in {"b.py": "three", "c.py": "", "a.py": "onet"}.items():
+        (sources / name).write_text(text)
+        seen.add(digest())
+    (sources / "c.py").rename(sources / "d.py")
+    seen.add(digest())
+    assert len(seen) == 5
+
+
+def test_old_sources_leave_nothing_behind(sources):
+    for name in ("kernels-old", "kernels-older", "other"):
+        (sources / "__pycache__" / name).mkdir(parents=True)
+    folder = compiler.cache_folder()
+    assert folder.parent == sources / "__pycache__"
+    compiler._make_room(folder)
+    assert {path.name for path in folder.parent.iterdir()} == {"other", folder.name}
+    (sources / "shared" / "kernels-old").mkdir(parents=True)
+    compiler._make_room(sources / "shared" / "kernels-new")
+    assert {path.name for path in (sources / "shared").iterdir()} == {"kernels-old", "kernels-new"}
+
+
+def test_a_folder_beside_the_sources_is_read_where_it_cannot_be_written(sources, monkeypatch):
+    beside = compiler.cache_folder()
+    beside.mkdir(parents=True)
+    monkeypatch.setattr(compiler, "_is_writable", lambda folder: False)
+    compiler.cache_folder.cache_clear()
+    assert compiler.cache_folder() == beside
+    beside.rmdir()
+    compiler.cache_folder.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(sources / "home"))
+    assert compiler.cache_folder() == sources / "home" / "coursekit" / beside.name
+
+
+@compiler.compiled
+def quotient(x, y):
+    return x / y
+
+
+def test_division_by_zero_is_no_exception():
+    assert quotient(1.0, 0.0) == np.inf
+    assert np.isnan(quotient(0.0, 0.0))
