@@ -121,3 +121,25 @@ def quotient(x, y):
 def test_division_by_zero_is_no_exception():
     assert quotient(1.0, 0.0) == np.inf
     assert np.isnan(quotient(0.0, 0.0))
+
+
+EACH_KERNEL = """
+import numpy as np
+from coursekit.kernels import cpu
+from coursekit.kernels.ops import OPS
+for op in OPS.values():
+    for case in op.cases_for("tiny")[:1]:
+        arrays = op.draw(np.random.default_rng(0), case.sizes, op.dtypes[0], **case.options)
+        for function in cpu.rungs(op.name).values():
+            function(*arrays, **case.options)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_no_kernel(tmp_path):
+    seen = []
+    for _ in range(2):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", EACH_KERNEL], env=environment, check=True, timeout=600)
+        seen.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")})
+    assert seen[0] == seen[1]

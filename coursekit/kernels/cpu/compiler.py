@@ -90,8 +90,7 @@ class _Files(IndexDataCacheFile):
         self._name = name
 
     def _path(self, key) -> Path:
-        signature, *rest = key
-        digest = hashlib.sha256(repr((str(signature), rest)).encode()).hexdigest()[:24]
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
         return cache_folder() / f"{self._name}-{digest}.nbc"
 
     def save(self, key, data) -> None:
@@ -139,3 +138,14 @@ class _Cache(FunctionCache):
         self._cache_path = str(cache_folder())
         self._cache_file = _Files(self._impl.filename_base)
         self.enable()
+
+    def _index_key(self, signature, codegen):
+        """What a result depends on beside the sources; Numba's own differs in each process where a closure is used."""
+        cells = [_name(cell.cell_contents) for cell in self._py_func.__closure__ or ()]
+        return str(signature), codegen.magic_tuple(), cells
+
+
+def _name(value) -> str:
+    """A value of a closure: compiled functions and intrinsics by their names, all others by their text."""
+    function = getattr(value, "py_func", getattr(value, "_defn", value))
+    return f"{function.__module__}.{function.__qualname__}" if callable(function) else repr(value)
