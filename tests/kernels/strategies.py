@@ -21,8 +21,22 @@ def any_call(draw, op):
     return sizes, options
 
 
+@st.composite
+def convolution(draw, op):
+    """Filters that fit into the padded image, in groups that divide the channels."""
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    small = st.integers(1, 3)
+    options = {"stride": draw(small), "padding": draw(st.integers(0, 3)), "dilation": draw(small)}
+    sizes = {"B": draw(st.integers(0, 3)), "R": draw(small), "S": draw(small)}
+    sizes |= {"C": groups * draw(st.integers(0, 4)), "K": groups * draw(st.integers(0, 5))}
+    for side, taps in (("H", "R"), ("W", "S")):
+        least = options["dilation"] * (sizes[taps] - 1) + 1 - 2 * options["padding"]
+        sizes[side] = max(least, 0) + draw(st.integers(0, 9))
+    return sizes, {**options, "groups": groups}
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
-OWN = {}
+OWN = {"conv2d": convolution}
 
 
 def calls(op):

@@ -7,6 +7,14 @@ input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
+from coursekit.kernels.cpu.conv2d import (
+    conv2d,
+    conv2d_direct,
+    conv2d_im2col,
+    conv2d_tiled,
+    conv2d_winograd,
+    conv2d_winograd_small,
+)
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
@@ -19,6 +27,12 @@ __all__ = [
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",
+    "conv2d",
+    "conv2d_direct",
+    "conv2d_im2col",
+    "conv2d_tiled",
+    "conv2d_winograd",
+    "conv2d_winograd_small",
     "get_num_threads",
     "matmul",
     "matmul_blocked",
