@@ -1,6 +1,9 @@
 """Calls of an operation for property-based tests: sizes and options, small and full of edges."""
 
+from hypothesis import assume
 from hypothesis import strategies as st
+
+from coursekit.kernels.ops import OPS
 
 edges = st.sampled_from([0, 1, 2, 3, 5, 8, 17])
 
@@ -35,8 +38,23 @@ def convolution(draw, op):
     return sizes, {**options, "groups": groups}
 
 
+@st.composite
+def convolution_gradient(draw, size, without):
+    """A convolution, and its gradient: the ``size`` of what is asked for as an option, the others from the arrays."""
+    op = OPS["conv2d"]
+    sizes, options = draw(convolution(op))
+    sizes = op.sizes(sizes, options)
+    options["size"] = tuple(sizes[n] for n in size)
+    assume(all(options["size"]))
+    return {name: sizes[name] for name in sizes if name not in without}, options
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
-OWN = {"conv2d": convolution}
+OWN = {
+    "conv2d": convolution,
+    "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
+    "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),
+}
 
 
 def calls(op):

@@ -15,6 +15,12 @@ from coursekit.kernels.cpu.conv2d import (
     conv2d_winograd,
     conv2d_winograd_small,
 )
+from coursekit.kernels.cpu.conv2d_gradients import (
+    conv2d_grad_input,
+    conv2d_grad_input_direct,
+    conv2d_grad_weight,
+    conv2d_grad_weight_direct,
+)
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
@@ -29,6 +35,10 @@ __all__ = [
     "bias_gelu_textbook",
     "conv2d",
     "conv2d_direct",
+    "conv2d_grad_input",
+    "conv2d_grad_input_direct",
+    "conv2d_grad_weight",
+    "conv2d_grad_weight_direct",
     "conv2d_im2col",
     "conv2d_tiled",
     "conv2d_winograd",

@@ -1,10 +1,10 @@
 """What the convolutions share: images laid out so that each tap is a shift, and the tile that adds shifted rows.
 
 Lay an image with its zeros around it row after row in memory, and let a filter move one pixel at a time. Then what tap
-(r, s) sees at all places is the image itself, read from position r·width + s on: a convolution is a sum of
-shifted copies, each times one weight. So a tile of registers, as in the matrix product, can read its pixels from where they lie,
-and nothing is copied for each tap. The price are the places between the end of one row and the start of the next, where
-the filter hangs over both: they are computed and dropped.
+(r, s) sees at all places is the image itself, read from position r·width + s on: a convolution is a sum of shifted
+copies, each times one weight. So a tile of registers, as in the matrix product, can read its pixels from where they
+lie, and nothing is copied for each tap. The price are the places between the end of one row and the start of the next,
+where the filter hangs over both: they are computed and dropped.
 
 A filter that moves ``step`` pixels reads every ``step``-th one. Sorting the pixels by their remainders, row % step and
 column % step, into step² small images makes these neighbours again, and the same tile serves.
@@ -97,9 +97,13 @@ def pack_filters(weight, packed):
             target[t * TALL] = row[t]
 
 
-def packed_size(K: int, T: int) -> int:
-    """Numbers that :func:`pack_filters` fills."""
-    return -(-K // TALL) * TALL * T
+def pack_groups(filters: np.ndarray) -> np.ndarray:
+    """Filters (groups, K, T), each group packed."""
+    groups, K, T = filters.shape
+    packed = np.empty((groups, -(-K // TALL) * TALL * T), filters.dtype)
+    for g in range(groups):
+        pack_filters(filters[g], packed[g])
+    return packed
 
 
 @compiled(inline=True)
@@ -211,6 +215,32 @@ def correlate(image, taps, filters, bias, row, out, to, shape, strides):
                 source = k * band + p * row + first - start
                 target = to + k * strides[0] + p * strides[1] + first * strides[2]
                 _finish(results, source, bias[k], out, target, strides[2], last - first)
+
+
+@compiled
+def correlate_images(
+    x, filters, bias, step, corner, form, rows, taps, first, stop, out, start, shape, strides
+):
+    """:func:`correlate` for the images from ``first`` to ``stop``, group by group, ``rows`` rows of places at a time.
+
+    ``corner`` says how many rows and columns above and left of an image its first place begins.
+    """
+    channels, size = x.shape[1], (x.shape[2], x.shape[3])
+    area = size[0] * size[1]
+    each = out.shape[1] // max(filters.shape[0], 1)
+    above, left = corner
+    P, Q = shape
+    image = np.zeros(form[0] * form[1] * form[2] * form[3] * form[4] + slack(x), x.dtype)
+    source, target = x.reshape(-1), out.reshape(-1)
+    for b in range(first, stop):
+        for g in range(filters.shape[0]):
+            k = g * each
+            for p in range(0, P, rows):
+                begin = (b * channels + g * form[0]) * area
+                sort_pixels(source, begin, size, above - p * step, left, step, form, image)
+                to = start + (b * out.shape[1] + k) * strides[0] + p * strides[1]
+                part = (each, min(rows, P - p), Q)
+                correlate(image, taps, filters[g], bias[k:], form[4], target, to, part, strides)
 
 
 @compiled(inline=True)

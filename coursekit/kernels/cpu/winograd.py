@@ -1,9 +1,9 @@
 """Winograd's convolution for filters of 3 x 3 that move one pixel at a time: fewer products, more sums.
 
 To get m results in a row, a filter of three taps does 3m multiplications; m + 2 are enough, if they multiply certain
-sums of the pixels with certain sums of the weights. In two dimensions, F(4, 3) takes 36 multiplications for 4 x 4 results in
-place of 144, and F(2, 3) takes 16 for 2 x 2 in place of 36. The sums over pixels are shared by all filters, those over
-weights by all places; between them stand 36 (or 16) matrix products over the channels.
+sums of the pixels with certain sums of the weights. In two dimensions, F(4, 3) takes 36 multiplications for 4 x 4
+results in place of 144, and F(2, 3) takes 16 for 2 x 2 in place of 36. The sums over pixels are shared by all filters,
+those over weights by all places; between them stand 36 (or 16) matrix products over the channels.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4. The matrices are theirs.
 """

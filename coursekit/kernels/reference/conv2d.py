@@ -1,4 +1,4 @@
-"""Convolution of images, by torch: oneDNN on a CPU."""
+"""Convolution of images and its gradients, by torch: oneDNN on a CPU."""
 
 import torch
 from torch.nn import functional
@@ -34,3 +34,61 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, o
         out.copy_(functional.conv2d(x, weight, bias, stride, padding, dilation, groups))
     else:  # torch refuses sums of nothing
         out.copy_(torch.zeros(()) if bias is None else bias[:, None, None])
+
+
+@boundary(OPS["conv2d_grad_input"])
+def conv2d_grad_input(grad, weight, *, size=(), stride=1, padding=0, dilation=1, groups=1, out=None):
+    """What a small change of each pixel of conv2d's x does to a loss, given the gradient of its result.
+
+    Args:
+        grad: shape (B, K, P, Q), the gradient of the convolution's result, float32 or float64;
+            NumPy array or torch tensor.
+        weight: shape (K, C/groups, R, S), of the same dtype and kind.
+        size: (H, W) of the images; () for the smallest that fits.
+        stride: pixels from one place of the filter to the next.
+        padding: pixels of zeros on all four sides.
+        dilation: pixels from one tap to the next.
+        groups: the channels, and the filters, are cut into so many parts that know nothing of each other.
+        out: shape (B, C, H, W), filled and returned where given.
+
+    Returns:
+        Shape (B, C, H, W), of the inputs' dtype and kind.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype; an option is of another type.
+        ValueError: shapes or ``size`` do not fit, or ``out`` cannot be written without harm.
+    """
+    if grad.numel() and weight.numel():
+        shape, ways = out.shape, (stride, padding, dilation, groups)
+        out.copy_(torch.nn.grad.conv2d_input(shape, weight, grad, *ways))
+    else:
+        out.zero_()
+
+
+@boundary(OPS["conv2d_grad_weight"])
+def conv2d_grad_weight(grad, x, *, size=(), stride=1, padding=0, dilation=1, groups=1, out=None):
+    """What a small change of each weight of conv2d does to a loss, given the gradient of its result.
+
+    Args:
+        grad: shape (B, K, P, Q), the gradient of the convolution's result, float32 or float64;
+            NumPy array or torch tensor.
+        x: shape (B, C, H, W), of the same dtype and kind.
+        size: (R, S) of the filters; () for the smallest that fits.
+        stride: pixels from one place of the filter to the next.
+        padding: pixels of zeros on all four sides.
+        dilation: pixels from one tap to the next.
+        groups: the channels, and the filters, are cut into so many parts that know nothing of each other.
+        out: shape (K, C/groups, R, S), filled and returned where given.
+
+    Returns:
+        Shape (K, C/groups, R, S), of the inputs' dtype and kind.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype; an option is of another type.
+        ValueError: shapes or ``size`` do not fit, or ``out`` cannot be written without harm.
+    """
+    if grad.numel() and x.numel():
+        shape, ways = out.shape, (stride, padding, dilation, groups)
+        out.copy_(torch.nn.grad.conv2d_weight(x, shape, grad, *ways))
+    else:
+        out.zero_()
