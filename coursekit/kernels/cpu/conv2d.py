@@ -164,8 +164,9 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, o
     Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4. Tiles sum the T =
     (C/groups)·R·S products of an element one after the other: an error of at most T · 2⁻²⁴ · Σ|x·weight| in float32.
     F(4, 3), of float32 only, adds pixels and weights of different sizes before it multiplies: for normal numbers its
-    error is up to 20 times as large, at most 5·10⁻⁵ of the results' size over 300 channels, and an inf or nan reaches all sixteen results
-    of its tile. Filters that see few channels, as depthwise ones do, leave nothing to reuse but the pixels of a row.
+    error is up to 20 times as large, at most 5·10⁻⁵ of the results' size over 300 channels, and an inf or nan reaches
+    all sixteen results of its tile. Filters that see few channels, as depthwise ones do, leave nothing to reuse but the
+    pixels of a row.
 
     Args:
         x: shape (B, C, H, W), float32 or float64; NumPy array or torch tensor on the CPU.
