@@ -9,7 +9,7 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.convolution_tiles import correlate_images, layout, pack_groups, tap_positions
-from coursekit.kernels.cpu.matmul import _tiled as tiled_matmul
+from coursekit.kernels.cpu.matmul import multiply_tiles
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.winograd import pack_winograd, winograd
 from coursekit.kernels.ops import OPS
@@ -66,7 +66,7 @@ def _by_matmul(x, weight, bias, stride, padding, dilation, out):
         for g in range(groups):
             _spread(x[b, g * D : (g + 1) * D], stride, padding, dilation, columns.reshape(D, R, S, P, Q))
             filters = weight[g * each : (g + 1) * each].reshape(each, D * R * S)
-            tiled_matmul(filters, columns, out[b, g * each : (g + 1) * each].reshape(each, P * Q))
+            multiply_tiles(filters, columns, out[b, g * each : (g + 1) * each].reshape(each, P * Q))
         for k in range(K):
             out[b, k] += bias[k]
 

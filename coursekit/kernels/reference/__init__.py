@@ -12,4 +12,13 @@ from coursekit.kernels.reference.softmax import softmax
 
 rungs = boundary.rungs
 
-__all__ = ["bias_gelu", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "matmul", "rungs", "softmax"]
+__all__ = [
+    "batched_matmul",
+    "bias_gelu",
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "matmul",
+    "rungs",
+    "softmax",
+]
