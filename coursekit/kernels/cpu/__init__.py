@@ -5,7 +5,7 @@ input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the 
 """
 
 from coursekit.kernels.cpu.arrays import boundary
-from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
+from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.conv2d import (
     conv2d,
@@ -28,8 +28,9 @@ from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 rungs = boundary.rungs
 
 __all__ = [
-    "batched_matmul",
-    "batched_matmul_textbook",
+    "attention",
+    "attention_flash",
+    "attention_textbook",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",

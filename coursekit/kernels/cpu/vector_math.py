@@ -42,6 +42,7 @@ EXP_LOWEST, EXP_HIGHEST = _numbers(-104.5, 89.5)
 # The same with the exponent's bias of 127, so that a shift leaves the bits of 2ⁿ, n from -126 to 127; 128 gives inf.
 BIASED_ROUNDER = np.float32(1.5 * 2**23 + 127)
 NORMAL_LOWEST, NORMAL_HIGHEST = _numbers(-87.336, 89.0)
+ZERO_BELOW = np.float32(-88)
 TANH_SPLIT, ERF_SPLIT, ERF_ONE = _numbers(0.625, 0.875, 4.0)
 ONE_BITS, MANTISSA = np.int32(127), np.int32(23)
 HALVE = np.int32(1)
@@ -97,6 +98,21 @@ def exp_normal(x):
 def exp_or_zero(x):
     """eˣ as :func:`exp_normal` has it, and 0 below -87.336: for sums and weights, where less does not count."""
     return select(x < broadcast(NORMAL_LOWEST), broadcast(ZERO), exp_normal(x))
+
+
+@compiled(inline=True)
+def exp_of_negative(x):
+    """eˣ as :func:`exp_normal` has it for x up to 0, and 0 below -87.68: for weights, which are at most 1.
+
+    At -88, n is -127, and the bits of 2ⁿ come out as those of 0: so no comparison is needed, unlike in
+    :func:`exp_or_zero`.
+    """
+    x = maximum(broadcast(ZERO_BELOW), x)
+    shifted = fma(x, broadcast(LOG2_E), broadcast(BIASED_ROUNDER))
+    n = shifted - broadcast(BIASED_ROUNDER)
+    r = fma(n, broadcast(-LN2_LOW), fma(n, broadcast(-LN2_HIGH), x))
+    power = fma(r * r, polynomial(r, EXP), r) + broadcast(ONE)
+    return power * bits(bits(shifted) << broadcast(MANTISSA))
 
 
 @compiled(inline=True)
