@@ -161,7 +161,7 @@ def check_memory(op: Operation, name: str, out: np.ndarray, inputs: Mapping[str,
     """
     if not out.flags.writeable:
         raise ValueError(f"{op.name}: {name} must be writable; got a read-only array")
-    if any(stride == 0 and n > 1 for stride, n in zip(out.strides, out.shape, strict=True)):
+    if out.size and any(stride == 0 and n > 1 for stride, n in zip(out.strides, out.shape, strict=True)):
         raise ValueError(f"{op.name}: {name} must have a place for each element; got an expanded array")
     for other, array in inputs.items():
         if _overlap(out, array) and not (other in op.inplace and _same_place(out, array)):

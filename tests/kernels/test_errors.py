@@ -70,6 +70,13 @@ def test_a_refused_call_leaves_out_alone(backend):
 
 
 @BACKENDS
+def test_an_empty_out_has_a_place_for_each_of_its_elements(backend):
+    """NumPy gives empty arrays strides of 0."""
+    out = np.empty((4, 0), np.float32)
+    assert backend.matmul(f4(4, 3), f4(3, 0), out=out) is out
+
+
+@BACKENDS
 def test_interleaved_memory_is_no_overlap(backend):
     buffer = np.zeros((4, 6), np.float32)
     backend.softmax(buffer[:, ::2], out=buffer[:, 1::2])
