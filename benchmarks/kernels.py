@@ -22,8 +22,16 @@ def candidates(op, case, versions, dtype):
     """Calls without arguments, torch's first; each version fills an array of its own."""
     arrays = op.draw(np.random.default_rng(0), case.sizes, dtype, **case.options)
     tensors = [torch.from_numpy(array) for array in arrays]
-    shape = op.outputs[0].dims(op.sizes(case.sizes, case.options))
-    out = partial(torch.zeros, shape, dtype=getattr(torch, dtype))
+    sizes = op.sizes(case.sizes, case.options)
+
+    def out():
+        dtypes = [dtype if a.dtype == "T" else a.dtype for a in op.outputs]
+        outs = [
+            torch.zeros(a.dims(sizes), dtype=getattr(torch, t))
+            for a, t in zip(op.outputs, dtypes, strict=True)
+        ]
+        return outs[0] if len(outs) == 1 else tuple(outs)
+
     torch_call = partial(reference.rungs(op.name)[op.name], *tensors, **case.options, out=out())
     calls = {name: partial(f, *tensors, **case.options, out=out()) for name, f in versions.items()}
     return {"torch": torch_call, **calls}

@@ -7,21 +7,10 @@ input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
-from coursekit.kernels.cpu.conv2d import (
-    conv2d,
-    conv2d_direct,
-    conv2d_im2col,
-    conv2d_tiled,
-    conv2d_winograd,
-    conv2d_winograd_small,
-)
-from coursekit.kernels.cpu.conv2d_gradients import (
-    conv2d_grad_input,
-    conv2d_grad_input_direct,
-    conv2d_grad_weight,
-    conv2d_grad_weight_direct,
-)
+from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
+from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 
@@ -45,10 +34,19 @@ __all__ = [
     "conv2d_winograd",
     "conv2d_winograd_small",
     "get_num_threads",
+    "gru",
+    "gru_product",
+    "gru_textbook",
+    "lstm",
+    "lstm_product",
+    "lstm_textbook",
     "matmul",
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "rnn",
+    "rnn_product",
+    "rnn_textbook",
     "rungs",
     "set_num_threads",
     "softmax",

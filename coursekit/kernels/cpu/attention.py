@@ -8,10 +8,10 @@ from math import prod, sqrt
 
 import numpy as np
 
-from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
+from coursekit.kernels.cpu.columns import LANES, TALL, add_row, load_row, store_row
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.simd import broadcast, fma, load, load_one, maximum, select, store, width
+from coursekit.kernels.cpu.simd import broadcast, load, load_one, maximum, select, store, width
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import exp_of_negative
 from coursekit.kernels.ops import OPS
@@ -193,30 +193,7 @@ def attention_flash(q, k, v, *, causal=False, out=None):
     _plain(q, k, v, causal, QUERIES, 0, blocks, out)
 
 
-# What is left are loads and stores around each multiply-add. A tile of four keys (or four columns of v) by three
-# vectors of queries takes 12 registers, its operands another four: enough sums to hide the latency of a multiply-add,
-# and 7 loads for 12 of them, on any machine with 16 registers or more.
-TALL, VECTORS = 4, 3
-LANES = VECTORS * simd.LANES
-
-
-@compiled(inline=True)
-def _add_row(row, x, b0, b1, b2):
-    return fma(x, b0, row[0]), fma(x, b1, row[1]), fma(x, b2, row[2])
-
-
-@compiled(inline=True)
-def _load_row(x, i):
-    n = width(x)
-    return load(x, i), load(x, i + n), load(x, i + 2 * n)
-
-
-@compiled(inline=True)
-def _store_row(out, i, row):
-    n = width(out)
-    store(out, i, row[0])
-    store(out, i + n, row[1])
-    store(out, i + 2 * n, row[2])
+# What is left are loads and stores around each multiply-add: of a tile, they are made once for all of them.
 
 
 @compiled(inline=True)
@@ -224,31 +201,31 @@ def _tile(a, i, row, step, b, depth, out, at):
     """Add a product to four rows of ``out``. In ``a``, the next row is ``row`` further, the next column ``step``."""
     n = width(b)
     wide = 3 * n
-    r0, r1 = _load_row(out, at), _load_row(out, at + wide)
-    r2, r3 = _load_row(out, at + 2 * wide), _load_row(out, at + 3 * wide)
+    r0, r1 = load_row(out, at), load_row(out, at + wide)
+    r2, r3 = load_row(out, at + 2 * wide), load_row(out, at + 3 * wide)
     for j in range(0, depth * wide, wide):
-        b0, b1, b2 = _load_row(b, j)
-        r0 = _add_row(r0, load_one(a, i), b0, b1, b2)
-        r1 = _add_row(r1, load_one(a, i + row), b0, b1, b2)
-        r2 = _add_row(r2, load_one(a, i + 2 * row), b0, b1, b2)
-        r3 = _add_row(r3, load_one(a, i + 3 * row), b0, b1, b2)
+        others = load_row(b, j)
+        r0 = add_row(r0, load_one(a, i), others)
+        r1 = add_row(r1, load_one(a, i + row), others)
+        r2 = add_row(r2, load_one(a, i + 2 * row), others)
+        r3 = add_row(r3, load_one(a, i + 3 * row), others)
         i += step
-    _store_row(out, at, r0)
-    _store_row(out, at + wide, r1)
-    _store_row(out, at + 2 * wide, r2)
-    _store_row(out, at + 3 * wide, r3)
+    store_row(out, at, r0)
+    store_row(out, at + wide, r1)
+    store_row(out, at + 2 * wide, r2)
+    store_row(out, at + 3 * wide, r3)
 
 
 @compiled(inline=True)
 def _single(a, i, step, b, depth, out, at):
     """:func:`_tile` of one row, for what four leave over."""
     wide = 3 * width(b)
-    total = _load_row(out, at)
+    total = load_row(out, at)
     for j in range(0, depth * wide, wide):
-        b0, b1, b2 = _load_row(b, j)
-        total = _add_row(total, load_one(a, i), b0, b1, b2)
+        others = load_row(b, j)
+        total = add_row(total, load_one(a, i), others)
         i += step
-    _store_row(out, at, total)
+    store_row(out, at, total)
 
 
 @compiled

@@ -13,5 +13,6 @@ from coursekit.kernels.ops.activation import BIAS_GELU
 from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.linear import MATMUL
 from coursekit.kernels.ops.normalisation import SOFTMAX
+from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 
-OPS: dict[str, Operation] = {op.name: op for op in (MATMUL, SOFTMAX, BIAS_GELU, ATTENTION)}
+OPS: dict[str, Operation] = {op.name: op for op in (MATMUL, SOFTMAX, BIAS_GELU, ATTENTION, RNN, LSTM, GRU)}

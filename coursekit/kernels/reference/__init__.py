@@ -8,8 +8,9 @@ from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.matmul import matmul
+from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.softmax import softmax
 
 rungs = boundary.rungs
 
-__all__ = ["attention", "bias_gelu", "matmul", "rungs", "softmax"]
+__all__ = ["attention", "bias_gelu", "gru", "lstm", "matmul", "rnn", "rungs", "softmax"]
