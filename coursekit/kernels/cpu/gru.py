@@ -10,6 +10,7 @@ from coursekit.kernels.cpu.recurrence import (
     FEWEST,
     first,
     inputs_parts,
+    one_by_one,
     over_time,
     pack,
     sigmoid,
@@ -121,6 +122,24 @@ def _cell(packed, bias, columns, fresh, memory):
         _next_state(r[2], z[2], n[2], m[2], inputs + at + 2 * lanes, read, h, at + 2 * lanes)
 
 
+@compiled(inline=True)
+def _gate(inputs, sums, at):
+    return load(inputs, at) + load(sums, at)
+
+
+@compiled
+def _step(inputs, sums, state, memory):
+    """One step of one sequence, a vector of units at a time."""
+    room = state.size
+    for j in range(0, room, width(state)):
+        r, z = _gate(inputs, sums, j), _gate(inputs, sums, room + j)
+        n, m = load(inputs, 2 * room + j), load(sums, 2 * room + j)
+        _next_state(r, z, n, m, j, state, state, j)
+
+
+_alone = one_by_one(_step)
+
+
 _in_lanes = over_time(_cell)
 
 
@@ -133,7 +152,8 @@ def gru(x, weight_ih, weight_hh, bias_ih, bias_hh, h0=None, *, out=None):
 
     Sequences fill the lanes, so that a weight meets many of them; the sums of a unit's gates are one tile of registers,
     and the next state is made of them on the spot. The weights are packed once, in the order in which the tiles read
-    them. A few sequences would leave lanes empty, and are done by :func:`gru_product`, as is float64.
+    them. A few sequences would leave
+    lanes empty; they are done one by one, with units in the lanes. float64 is done by :func:`gru_product`.
 
     In float32 a gate's sum is off by at most (I + H + 1) · 2⁻²⁴ · Σ|w·x|; sigmoid and tanh flatten errors, and add two
     units in the last place of their own. From step to step errors are carried on as by the exact recurrence.
@@ -158,6 +178,10 @@ def gru(x, weight_ih, weight_hh, bias_ih, bias_hh, h0=None, *, out=None):
         both, none = bias_ih[: 2 * H] + bias_hh[: 2 * H], np.empty((len(x), 0), x.dtype)
         biases = np.concatenate([both, bias_ih[2 * H :], bias_hh[2 * H :]])
         _in_lanes(x, pack(weight_ih, weight_hh, 3, H), biases, h0, none, out, h, none)
+        return
+    h[...] = h0
+    if x.dtype == np.float32:
+        none = np.empty((len(x), 0), x.dtype)
+        _alone(inputs_parts(x, weight_ih, bias_ih), weight_hh, bias_hh, h, none, out)
     else:
-        h[...] = h0
         _by_product(x, weight_ih, weight_hh, bias_ih, bias_hh, h, out)

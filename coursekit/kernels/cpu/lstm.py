@@ -10,6 +10,7 @@ from coursekit.kernels.cpu.recurrence import (
     FEWEST,
     first,
     inputs_parts,
+    one_by_one,
     over_time,
     pack,
     sigmoid,
@@ -117,6 +118,24 @@ def _cell(packed, bias, columns, fresh, memory):
         _next_state(i[2], f[2], g[2], o[2], c, h, at + 2 * n)
 
 
+@compiled(inline=True)
+def _gate(inputs, sums, at):
+    return load(inputs, at) + load(sums, at)
+
+
+@compiled
+def _step(inputs, sums, state, memory):
+    """One step of one sequence, a vector of units at a time."""
+    room = state.size
+    for j in range(0, room, width(state)):
+        i, f = _gate(inputs, sums, j), _gate(inputs, sums, room + j)
+        g, o = _gate(inputs, sums, 2 * room + j), _gate(inputs, sums, 3 * room + j)
+        _next_state(i, f, g, o, memory, state, j)
+
+
+_alone = one_by_one(_step)
+
+
 _in_lanes = over_time(_cell)
 
 
@@ -129,8 +148,8 @@ def lstm(x, weight_ih, weight_hh, bias_ih, bias_hh, h0=None, c0=None, *, out=Non
 
     Sequences fill the lanes, so that a weight meets many of them, and the four gates of a unit are one tile of
     registers: when its sums over inputs and last state are complete, c and h are made of them on the spot. The weights
-    are packed once, in the order in which the tiles read them. A few sequences would leave lanes empty, and are done by
-    :func:`lstm_product`, as is float64.
+    are packed once, in the order in which the tiles read them. A few sequences would leave
+    lanes empty; they are done one by one, with units in the lanes. float64 is done by :func:`lstm_product`.
 
     In float32 a gate's sum is off by at most (I + H + 1) · 2⁻²⁴ · Σ|w·x|; sigmoid and tanh flatten errors, and add two
     units in the last place of their own. From step to step errors are carried on as by the exact recurrence.
@@ -155,6 +174,9 @@ def lstm(x, weight_ih, weight_hh, bias_ih, bias_hh, h0=None, c0=None, *, out=Non
     if x.dtype == np.float32 and x.shape[0] >= FEWEST:
         packed = pack(weight_ih, weight_hh, 4, h.shape[1])
         _in_lanes(x, packed, bias, h0, c0, out, h, c)
+        return
+    h[...], c[...] = h0, c0
+    if x.dtype == np.float32:
+        _alone(inputs_parts(x, weight_ih, bias), weight_hh, np.zeros_like(bias), h, c, out)
     else:
-        h[...], c[...] = h0, c0
         _by_product(x, weight_ih, weight_hh, bias, h, c, out)

@@ -5,11 +5,11 @@ import numpy as np
 from coursekit.kernels.cpu.columns import LANES, give_rows, take_columns
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.matmul import matmul
-from coursekit.kernels.cpu.simd import broadcast
+from coursekit.kernels.cpu.simd import broadcast, width
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import MINUS_ONE, ONE, exp_normal
 
-FEWEST = LANES // 6
+FEWEST = LANES // 2
 """Sequences for which it pays to fill lanes with them."""
 
 
@@ -55,6 +55,61 @@ def pack(weight_ih, weight_hh, gates, groups):
                 for k in range(H):
                     packed[j, I + k, g] = weight_hh[row, k]
     return packed
+
+
+@compiled
+def _add_product(h, turned, sums):
+    """sums + h · turned, four rows of the matrix for each pass over the sums."""
+    H = h.size
+    for k in range(0, H - 3, 4):
+        _add_four(sums, h[k : k + 4], turned[k], turned[k + 1], turned[k + 2], turned[k + 3])
+    for k in range(H // 4 * 4, H):
+        x, row = h[k], turned[k]
+        for i in range(sums.size):
+            sums[i] += x * row[i]
+
+
+@compiled
+def _add_four(sums, x, b0, b1, b2, b3):
+    x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+    for i in range(sums.size):
+        sums[i] += x0 * b0[i] + x1 * b1[i] + x2 * b2[i] + x3 * b3[i]
+
+
+def one_by_one(step):
+    """A function that carries one sequence after the other through time, with units side by side in the lanes.
+
+    ``parts`` holds the inputs' parts. ``step(inputs, sums, state, memory)`` makes one step: ``inputs`` and ``sums``
+    hold the gates' parts from the inputs and from the last state, each gate in whole vectors; the next state goes where
+    the last one was.
+    """
+
+    @compiled
+    def run(parts, weight_hh, bias, h, c, out):
+        H, G = h.shape[1], weight_hh.shape[0]
+        lanes = width(h)
+        room = (H + lanes - 1) // lanes * lanes
+        gates = G // max(H, 1)
+        turned, ahead = np.zeros((H, gates * room), h.dtype), np.zeros(gates * room, h.dtype)
+        for g in range(G):
+            column = g // H * room + g % H
+            ahead[column] = bias[g]
+            for k in range(H):
+                turned[k, column] = weight_hh[g, k]
+        inputs, sums = np.zeros_like(ahead), np.empty_like(ahead)
+        for n in range(h.shape[0]):
+            state, memory = np.zeros(room, h.dtype), np.zeros(room, h.dtype)
+            state[:H], memory[: c.shape[1]] = h[n], c[n]
+            for t in range(parts.shape[0]):
+                for g in range(gates):
+                    inputs[g * room : g * room + H] = parts[t, n, g * H : (g + 1) * H]
+                sums[:] = ahead
+                _add_product(state[:H], turned, sums)
+                step(inputs, sums, state, memory)
+                out[n, t] = state[:H]
+            h[n], c[n] = state[:H], memory[: c.shape[1]]
+
+    return run
 
 
 def over_time(cell):

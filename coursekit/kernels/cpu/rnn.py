@@ -6,8 +6,8 @@ from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.columns import LANES, TALL, add_row, fill_row, load_row
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.matmul import matmul
-from coursekit.kernels.cpu.recurrence import FEWEST, first, inputs_parts, over_time, pack
-from coursekit.kernels.cpu.simd import load_one, store, width
+from coursekit.kernels.cpu.recurrence import FEWEST, first, inputs_parts, one_by_one, over_time, pack
+from coursekit.kernels.cpu.simd import load, load_one, store, width
 from coursekit.kernels.cpu.vector_math import tanh
 from coursekit.kernels.ops import OPS
 
@@ -95,6 +95,17 @@ def _cell(packed, bias, columns, fresh, memory):
         _store_tanh(h, (j + 3 * groups) * LANES, r3)
 
 
+@compiled
+def _step(inputs, sums, state, memory):
+    """One step of one sequence, a vector of units at a time."""
+    room = state.size
+    for j in range(0, room, width(state)):
+        store(state, j, tanh(load(inputs, j) + load(sums, j)))
+
+
+_alone = one_by_one(_step)
+
+
 _in_lanes = over_time(_cell)
 
 
@@ -104,8 +115,8 @@ def rnn(x, weight_ih, weight_hh, bias_ih, bias_hh, h0=None, *, out=None):
 
     Elman, "Finding structure in time", Cognitive Science 14(2), 1990. Sequences fill the lanes, so that a weight meets
     many of them, and four units are one tile of registers, tanh included. The weights are packed once, in the order in
-    which the tiles read them. A few sequences would leave lanes empty, and are done by :func:`rnn_product`, as is
-    float64.
+    which the tiles read them. A few sequences would leave
+    lanes empty; they are done one by one, with units in the lanes. float64 is done by :func:`rnn_product`.
 
     In float32 a sum is off by at most (I + H + 1) · 2⁻²⁴ · Σ|w·x|, and tanh adds two units in the last place. From step
     to step errors are carried on as by the exact recurrence.
@@ -132,6 +143,10 @@ def rnn(x, weight_ih, weight_hh, bias_ih, bias_hh, h0=None, *, out=None):
         padded = np.zeros(groups * TALL, x.dtype)
         padded[:H] = bias
         _in_lanes(x, pack(weight_ih, weight_hh, TALL, groups), padded, h0, none, out, h, none)
+        return
+    h[...] = h0
+    if x.dtype == np.float32:
+        none = np.empty((len(x), 0), x.dtype)
+        _alone(inputs_parts(x, weight_ih, bias), weight_hh, np.zeros_like(bias), h, none, out)
     else:
-        h[...] = h0
         _by_product(x, weight_ih, weight_hh, bias, h, out)
