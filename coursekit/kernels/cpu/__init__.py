@@ -6,7 +6,22 @@ input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the 
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
+from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
+from coursekit.kernels.cpu.conv2d import (
+    conv2d,
+    conv2d_direct,
+    conv2d_im2col,
+    conv2d_tiled,
+    conv2d_winograd,
+    conv2d_winograd_small,
+)
+from coursekit.kernels.cpu.conv2d_gradients import (
+    conv2d_grad_input,
+    conv2d_grad_input_direct,
+    conv2d_grad_weight,
+    conv2d_grad_weight_direct,
+)
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
@@ -20,6 +35,8 @@ __all__ = [
     "attention",
     "attention_flash",
     "attention_textbook",
+    "batched_matmul",
+    "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",
