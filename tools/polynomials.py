@@ -33,9 +33,25 @@ def erf_split(s):
     return mpmath.erf(mpmath.sqrt(s)) / mpmath.sqrt(s) - 1
 
 
+def centred_cdf(t):
+    """(Φ(v) - ½) / v for v = 5.2 √((t + 1) / 2), a little too large, so that Φ is no more than 0 at -5.2."""
+    v = 5.2 * mpmath.sqrt((t + 1) / 2)
+    return (mpmath.ncdf(v) - 0.5) / v * (1 + mpmath.mpf(4e-7))
+
+
+def cdf_weight(t):
+    """How much an error of it counts in v·Φ(v)."""
+    v = 5.2 * mpmath.sqrt((t + 1) / 2)
+    return v * max(v, 1)
+
+
 FITS = {
     # exp(r) = 1 + r + r² · p(r)
     "EXP": (lambda r: (mpmath.exp(r) - 1 - r) / r**2, -0.3467, 0.3467, 4, lambda r: r**2 / mpmath.exp(r)),
+    # exp(r) = 1 + r · p(r)
+    "EXP_SHORT": (lambda r: (mpmath.exp(r) - 1) / r, -0.3467, 0.3467, 4, lambda r: abs(r) / mpmath.exp(r)),
+    # Φ(v) = ½ + v · p(t) with t = 2v² / 5.2² - 1
+    "CDF": (centred_cdf, -1.0, 1.0, 13, cdf_weight),
     # tanh(x) = x + x · s · p(s) with s = x²
     "TANH": (
         lambda s: (mpmath.tanh(mpmath.sqrt(s)) / mpmath.sqrt(s) - 1) / s,
