@@ -2,7 +2,8 @@
 
 Both write into an array that is there already, since a fresh large one costs torch page faults at each
 call. Times are medians of interleaved rounds, by the CPU time of the thread. Speed is how many times as
-fast as torch, with its 95 % interval. A version of which one call takes longer than the budget is left out.
+fast as torch, with its 95 % interval. Where torch has no ``out``, the reference copies, and a second
+rival (``benchmarks/rivals.py``) does not. A version of which one call takes longer than the budget is left out.
 """
 
 import argparse
@@ -11,11 +12,12 @@ from functools import partial
 
 import numpy as np
 import torch
+from rivals import RIVALS
 
 from coursekit.kernels import cpu, reference
 from coursekit.kernels.ops import OPS
 
-HEADER = f"{'operation':10} {'case':26} {'version':20} {'time':>10} {'GFLOP/s':>8} {'GB/s':>7}   speed against torch"
+HEADER = f"{'operation':14} {'case':26} {'version':20} {'time':>10} {'GFLOP/s':>8} {'GB/s':>7}   speed against torch"
 
 
 def candidates(op, case, versions, dtype):
@@ -25,16 +27,16 @@ def candidates(op, case, versions, dtype):
     sizes = op.sizes(case.sizes, case.options)
 
     def out():
-        dtypes = [dtype if a.dtype == "T" else a.dtype for a in op.outputs]
-        outs = [
-            torch.zeros(a.dims(sizes), dtype=getattr(torch, t))
-            for a, t in zip(op.outputs, dtypes, strict=True)
-        ]
-        return outs[0] if len(outs) == 1 else tuple(outs)
+        empty = tuple(
+            torch.zeros(a.dims(sizes), dtype=getattr(torch, dtype if a.dtype == "T" else a.dtype))
+            for a in op.outputs
+        )
+        return empty if len(empty) > 1 else empty[0]
 
     torch_call = partial(reference.rungs(op.name)[op.name], *tensors, **case.options, out=out())
+    rivals = {name: partial(f, *tensors, **case.options) for name, f in RIVALS.get(op.name, {}).items()}
     calls = {name: partial(f, *tensors, **case.options, out=out()) for name, f in versions.items()}
-    return {"torch": torch_call, **calls}
+    return {"torch": torch_call, **rivals, **calls}
 
 
 def one_call(function):
@@ -51,7 +53,7 @@ def rows(op, case, comparison, dtype):
         ratio = comparison.ratio(name, "torch")
         speed = f"{ratio.median:.2f}x ({ratio.low:.2f} to {ratio.high:.2f})" if name != "torch" else "1"
         yield (
-            f"{op.name:10} {case.name:26} {name:20} {timing.median * 1e6:8.1f}µs "
+            f"{op.name:14} {case.name:26} {name:20} {timing.median * 1e6:8.1f}µs "
             f"{cost.flops / timing.median / 1e9:8.2f} {cost.bytes / timing.median / 1e9:7.2f}   {speed}"
         )
 

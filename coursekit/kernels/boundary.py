@@ -114,9 +114,9 @@ class Boundary:
         kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else tuple(targets))
         for target, out in zip(targets, outs, strict=True):
             plan.kind.leave(target, out)
-        if arguments.get("out") is not None:
-            return arguments["out"]
-        return outs[0] if len(outs) == 1 else tuple(outs)
+        if len(outs) == 1:
+            return outs[0]
+        return tuple(outs) if arguments.get("out") is None else arguments["out"]
 
     def _plan(self, op, arrays, options) -> "Plan":
         """What follows from types, dtypes, shapes and options, checked once for each combination of them."""

@@ -21,8 +21,8 @@ def any_call(draw, op):
         options["axis"] = draw(st.integers(-ndim, ndim - 1))
     if "approximate" in op.options:
         options["approximate"] = draw(st.sampled_from(["none", "tanh"]))
-    if "causal" in op.options:
-        options["causal"] = draw(st.booleans())
+    if "by" in op.options:
+        options["by"] = draw(st.sampled_from(["sum", "mean", "max"]))
     return sizes, options
 
 

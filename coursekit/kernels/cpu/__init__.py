@@ -4,39 +4,25 @@ NumPy arrays give NumPy arrays; torch tensors on the CPU are read in place and g
 input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the versions by name.
 """
 
+from coursekit.kernels.cpu.add_layer_norm import add_layer_norm, add_layer_norm_fused, add_layer_norm_textbook
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
 from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
-from coursekit.kernels.cpu.conv2d import (
-    conv2d,
-    conv2d_direct,
-    conv2d_im2col,
-    conv2d_tiled,
-    conv2d_winograd,
-    conv2d_winograd_small,
-)
-from coursekit.kernels.cpu.conv2d_gradients import (
-    conv2d_grad_input,
-    conv2d_grad_input_direct,
-    conv2d_grad_weight,
-    conv2d_grad_weight_direct,
-)
-from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
-from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
+from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
+from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
-from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
+from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
+from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 
 rungs = boundary.rungs
 
 __all__ = [
-    "attention",
-    "attention_flash",
-    "attention_textbook",
-    "batched_matmul",
-    "batched_matmul_textbook",
+    "add_layer_norm",
+    "add_layer_norm_fused",
+    "add_layer_norm_textbook",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",
@@ -51,19 +37,22 @@ __all__ = [
     "conv2d_winograd",
     "conv2d_winograd_small",
     "get_num_threads",
-    "gru",
-    "gru_product",
-    "gru_textbook",
-    "lstm",
-    "lstm_product",
-    "lstm_textbook",
+    "layer_norm",
+    "layer_norm_corrected",
+    "layer_norm_textbook",
+    "log_sum_exp",
+    "log_sum_exp_rows",
+    "log_sum_exp_textbook",
     "matmul",
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
-    "rnn",
-    "rnn_product",
-    "rnn_textbook",
+    "reduce",
+    "reduce_in_parts",
+    "reduce_textbook",
+    "rms_norm",
+    "rms_norm_rows",
+    "rms_norm_textbook",
     "rungs",
     "set_num_threads",
     "softmax",

@@ -1,5 +1,7 @@
 """What kernels do again and again with a row of neighbours in memory: load what is left of it, add it up, map it."""
 
+from math import prod
+
 import numpy as np
 
 from coursekit.kernels.cpu.compiler import compiled
@@ -21,7 +23,17 @@ GRAIN = 2**16
 
 def grain(*sizes: int) -> int:
     """Rows of these sizes that are worth a thread."""
-    return GRAIN // max(np.prod(sizes, dtype=int), 1) + 1
+    return GRAIN // max(prod(sizes), 1) + 1
+
+
+def as_rows(x: np.ndarray) -> np.ndarray:
+    """x as (rows, N), a view, N being its last dimension."""
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
+
+
+def rows_and_grain(x: np.ndarray) -> tuple[int, int]:
+    """How many rows there are to split, and how many are worth a thread."""
+    return x.shape[0], grain(*x.shape[1:])
 
 
 @compiled(inline=True)

@@ -127,15 +127,11 @@ def _vector_rows(x, out):
             power = exp_below(load(read, i) - top)
             total += power
             store(write, i, power)
-        if rest:
-            power = exp_below(load_first(read, whole, rest, nothing) - top)
-            total += power
-            store_first(write, whole, power, rest)
-        scale = broadcast(np.float32(1) / sum_across(total))
+        last = exp_below(load_first(read, whole, rest, nothing) - top)
+        scale = broadcast(np.float32(1) / sum_across(total + last))
         for i in range(start, whole, n):
             store(write, i, load(write, i) * scale)
-        if rest:
-            store_first(write, whole, load_part(write, whole, rest) * scale, rest)
+        store_first(write, whole, last * scale, rest)
 
 
 @compiled

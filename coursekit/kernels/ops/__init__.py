@@ -10,25 +10,20 @@ erf costs ten to thirty instructions: kernels with them need more arithmetic tha
 
 from coursekit.kernels.contract import Operation
 from coursekit.kernels.ops.activation import BIAS_GELU
-from coursekit.kernels.ops.attention import ATTENTION
-from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
-from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
-from coursekit.kernels.ops.normalisation import SOFTMAX
-from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
+from coursekit.kernels.ops.linear import MATMUL
+from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
+from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
 
 OPS: dict[str, Operation] = {
     op.name: op
     for op in (
         MATMUL,
-        BATCHED_MATMUL,
-        CONV2D,
-        CONV2D_GRAD_INPUT,
-        CONV2D_GRAD_WEIGHT,
-        ATTENTION,
-        RNN,
-        LSTM,
-        GRU,
         SOFTMAX,
         BIAS_GELU,
+        LAYER_NORM,
+        ADD_LAYER_NORM,
+        RMS_NORM,
+        LOG_SUM_EXP,
+        REDUCE,
     )
 }

@@ -7,24 +7,22 @@ from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
-from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
+from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
-from coursekit.kernels.reference.recurrence import gru, lstm, rnn
+from coursekit.kernels.reference.reduce import log_sum_exp, reduce
+from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
 
 rungs = boundary.rungs
 
 __all__ = [
-    "attention",
-    "batched_matmul",
+    "add_layer_norm",
     "bias_gelu",
-    "conv2d",
-    "conv2d_grad_input",
-    "conv2d_grad_weight",
-    "gru",
-    "lstm",
+    "layer_norm",
+    "log_sum_exp",
     "matmul",
-    "rnn",
+    "reduce",
+    "rms_norm",
     "rungs",
     "softmax",
 ]
