@@ -4,6 +4,7 @@ Where a torch function has no ``out``, the reference copies its result; here it 
 memory is used again and again, that is the fairer race; beyond it a fresh result costs page faults instead of a copy.
 """
 
+import torch
 from torch.nn import functional
 
 
@@ -19,7 +20,14 @@ def rms_norm(x, weight, eps=1e-6):
     return functional.rms_norm(x, weight.shape, weight, eps)
 
 
+@torch.compile
+def _chain(x, scale, shift, gain, offset, limit=6.0):
+    gelu = functional.gelu(x * scale + shift, approximate="tanh")
+    return (gelu * gain + offset).clamp(-limit, limit)
+
+
 RIVALS = {
+    "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
     "layer_norm": {"torch, no out": layer_norm},
     "add_layer_norm": {"torch, no out": add_layer_norm},
     "rms_norm": {"torch, no out": rms_norm},

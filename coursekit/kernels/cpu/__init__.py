@@ -9,11 +9,18 @@ from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
 from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
+from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
+from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
+from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
+    scale_shift_gelu_scale_shift_clip,
+    scale_shift_gelu_scale_shift_clip_fused,
+    scale_shift_gelu_scale_shift_clip_textbook,
+)
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 
@@ -26,16 +33,12 @@ __all__ = [
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",
-    "conv2d",
-    "conv2d_direct",
-    "conv2d_grad_input",
-    "conv2d_grad_input_direct",
-    "conv2d_grad_weight",
-    "conv2d_grad_weight_direct",
-    "conv2d_im2col",
-    "conv2d_tiled",
-    "conv2d_winograd",
-    "conv2d_winograd_small",
+    "bias_relu",
+    "bias_relu_fused",
+    "bias_relu_textbook",
+    "bias_silu",
+    "bias_silu_fused",
+    "bias_silu_textbook",
     "get_num_threads",
     "layer_norm",
     "layer_norm_corrected",
@@ -54,6 +57,9 @@ __all__ = [
     "rms_norm_rows",
     "rms_norm_textbook",
     "rungs",
+    "scale_shift_gelu_scale_shift_clip",
+    "scale_shift_gelu_scale_shift_clip_fused",
+    "scale_shift_gelu_scale_shift_clip_textbook",
     "set_num_threads",
     "softmax",
     "softmax_rows",

@@ -87,12 +87,13 @@ def _gelu_by_cdf(v):
 
 
 @compiled(inline=True)
-def _gelu_by_tanh(v):
+def gelu_by_tanh(v):
+    """GELU of a vector of float32."""
     cubic = fma(v * v, broadcast(np.float32(0.044715)) * v, v)
     return v / (broadcast(np.float32(1)) + exp_normal(cubic * broadcast(np.float32(-2 * SQRT_2_OVER_PI))))
 
 
-_vectors_by_cdf, _vectors_by_tanh = with_bias(_gelu_by_cdf), with_bias(_gelu_by_tanh)
+_vectors_by_cdf, _vectors_by_tanh = with_bias(_gelu_by_cdf), with_bias(gelu_by_tanh)
 
 
 @boundary(OPS["bias_gelu"])

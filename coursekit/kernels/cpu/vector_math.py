@@ -131,7 +131,7 @@ def exp_below(x):
 
 @compiled(inline=True)
 def normal_cdf(x):
-    """Φ(x), the share of a standard normal distribution below x, with an error of at most 3e-7; 0 up to -5.2.
+    """Φ(x), the share of a standard normal distribution below x, with an error of at most 4e-7; 0 up to -5.2.
 
     One polynomial in x² gives (Φ(x) - ½) / x from 0 to 5.2, where Φ is 1 to the last digit but one. Its argument is
     moved to between -1 and 1: powers of x² itself would cancel each other there. For a product with Φ this is as good

@@ -9,7 +9,12 @@ erf costs ten to thirty instructions: kernels with them need more arithmetic tha
 """
 
 from coursekit.kernels.contract import Operation
-from coursekit.kernels.ops.activation import BIAS_GELU
+from coursekit.kernels.ops.activation import (
+    BIAS_GELU,
+    BIAS_RELU,
+    BIAS_SILU,
+    SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
+)
 from coursekit.kernels.ops.linear import MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
@@ -20,6 +25,9 @@ OPS: dict[str, Operation] = {
         MATMUL,
         SOFTMAX,
         BIAS_GELU,
+        BIAS_RELU,
+        BIAS_SILU,
+        SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
         LAYER_NORM,
         ADD_LAYER_NORM,
         RMS_NORM,

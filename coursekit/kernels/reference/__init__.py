@@ -3,6 +3,7 @@
 NumPy arrays give NumPy arrays, torch tensors (on any device) give torch tensors.
 """
 
+from coursekit.kernels.reference.activation import bias_relu, bias_silu, scale_shift_gelu_scale_shift_clip
 from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
@@ -18,11 +19,14 @@ rungs = boundary.rungs
 __all__ = [
     "add_layer_norm",
     "bias_gelu",
+    "bias_relu",
+    "bias_silu",
     "layer_norm",
     "log_sum_exp",
     "matmul",
     "reduce",
     "rms_norm",
     "rungs",
+    "scale_shift_gelu_scale_shift_clip",
     "softmax",
 ]

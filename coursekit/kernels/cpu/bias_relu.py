@@ -1,0 +1,81 @@
+"""Bias and ReLU: in two passes over memory, fused into one, and on whole vectors."""
+
+import numpy as np
+
+from coursekit.kernels.cpu.arrays import boundary
+from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.rows import as_rows, rows_and_grain, with_bias
+from coursekit.kernels.cpu.simd import broadcast, maximum
+from coursekit.kernels.cpu.threads import split
+from coursekit.kernels.ops import OPS
+
+
+@compiled
+def _two_passes(x, bias, out):
+    number = x.dtype.type
+    shifted = np.empty_like(out)
+    for m in range(x.shape[0]):
+        for n in range(bias.size):
+            shifted[m, n] = x[m, n] + bias[n]
+    for m in range(x.shape[0]):
+        for n in range(bias.size):
+            v = shifted[m, n]
+            out[m, n] = number(0) if v < number(0) else v
+
+
+@boundary(OPS["bias_relu"])
+def bias_relu_textbook(x, bias, *, out=None):
+    """:func:`bias_relu` as a network says it: first add the bias, then apply the activation.
+
+    x + bias is written to memory and read back, so twice as many bytes move as have to.
+    """
+    _two_passes(as_rows(x), bias, as_rows(out))
+
+
+@compiled
+def _fused(x, bias, out):
+    number = x.dtype.type
+    for m in range(x.shape[0]):
+        for n in range(bias.size):
+            v = x[m, n] + bias[n]
+            out[m, n] = number(0) if v < number(0) else v
+
+
+@boundary(OPS["bias_relu"])
+def bias_relu_fused(x, bias, *, out=None):
+    """:func:`bias_relu` in one pass: x + bias stays in a register. A comparison costs next to nothing, so here
+    the bytes are all that counts."""
+    _fused(as_rows(x), bias, as_rows(out))
+
+
+@compiled(inline=True)
+def _relu(v):
+    return maximum(broadcast(np.float32(0)), v)
+
+
+_vectors = with_bias(_relu)
+
+
+@boundary(OPS["bias_relu"])
+def bias_relu(x, bias, *, out=None):
+    """max(x + bias, 0) in one pass: Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines",
+    ICML 2010.
+
+    The step is that of :func:`bias_relu_fused`, on vectors as wide as the registers: an addition and a maximum, each
+    right to the last digit; nan stays nan. float64 is done by :func:`bias_relu_fused`.
+
+    Args:
+        x: shape (..., N), float32 or float64; NumPy array or torch tensor on the CPU.
+        bias: shape (N,), of the same dtype and kind.
+        out: shape of x, filled and returned where given; it may be x itself.
+
+    Returns:
+        The shape, dtype and kind of x.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype.
+        ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
+    """
+    x, out = as_rows(x), as_rows(out)
+    kernel = _vectors if x.dtype == np.float32 else _fused
+    split(lambda i, j: kernel(x[i:j], bias, out[i:j]), *rows_and_grain(x))
