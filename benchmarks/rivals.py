@@ -27,6 +27,7 @@ def _chain(x, scale, shift, gain, offset, limit=6.0):
 
 
 RIVALS = {
+    "embedding": {"torch, no out": functional.embedding},
     "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
     "layer_norm": {"torch, no out": layer_norm},
     "add_layer_norm": {"torch, no out": add_layer_norm},

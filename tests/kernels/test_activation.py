@@ -53,7 +53,7 @@ def test_the_distribution_function():
     cdf = ndtr(x.astype(np.float64))
     true = x * cdf
     assert np.abs(got - cdf).max() < 4e-7
-    assert (np.abs(x * got - true) - 1e-6 * np.abs(true)).max() < 1e-6
+    assert (np.abs(x * got - true) - 1e-6 * np.abs(true)).max() < 1.7e-6
     assert (got[x <= -5.2] == 0).all()
     assert np.isnan(evaluate(vector_math.normal_cdf, np.full(16, NAN, np.float32))).all()
 

@@ -4,6 +4,7 @@ NumPy arrays give NumPy arrays; torch tensors on the CPU are read in place and g
 input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the versions by name.
 """
 
+from coursekit.kernels.cpu.adam_step import adam_step, adam_step_fused, adam_step_textbook
 from coursekit.kernels.cpu.add_layer_norm import add_layer_norm, add_layer_norm_fused, add_layer_norm_textbook
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
@@ -11,6 +12,7 @@ from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
+from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
@@ -27,6 +29,9 @@ from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 rungs = boundary.rungs
 
 __all__ = [
+    "adam_step",
+    "adam_step_fused",
+    "adam_step_textbook",
     "add_layer_norm",
     "add_layer_norm_fused",
     "add_layer_norm_textbook",
@@ -39,6 +44,9 @@ __all__ = [
     "bias_silu",
     "bias_silu_fused",
     "bias_silu_textbook",
+    "embedding",
+    "embedding_rows",
+    "embedding_textbook",
     "get_num_threads",
     "layer_norm",
     "layer_norm_corrected",

@@ -25,7 +25,7 @@ from coursekit.kernels.cpu.vector_math import exp_below
 from coursekit.kernels.ops import OPS
 
 
-def _around(axis, x):
+def around(axis, x):
     """x as (outer, N, inner), a view."""
     axis %= x.ndim
     return x.reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
@@ -51,7 +51,7 @@ def softmax_textbook(x, *, axis=-1, out=None):
     Subtracting the maximum changes nothing in exact arithmetic; in floating point it keeps exp from
     overflowing. Each exponential is computed twice, once for the sum and once for the quotient.
     """
-    _textbook(_around(axis, x), _around(axis, out))
+    _textbook(around(axis, x), around(axis, out))
 
 
 @compiled
@@ -107,7 +107,7 @@ def softmax_rows(x, *, axis=-1, out=None):
     ``out`` keeps the exponentials until their sum is known. Along the last axis the rows are done one by one; along
     another, all columns at once, so that the additions of one column do not wait for each other.
     """
-    x, out = _around(axis, x), _around(axis, out)
+    x, out = around(axis, x), around(axis, out)
     kernel = _rows if x.shape[2] == 1 else _planes
     kernel(x, out)
 
@@ -181,7 +181,7 @@ def softmax(x, *, axis=-1, out=None):
         ValueError: ``axis`` is out of range, a tensor is not on the CPU, or ``out`` does not fit or cannot
             be written without harm.
     """
-    x, out = _around(axis, x), _around(axis, out)
+    x, out = around(axis, x), around(axis, out)
     by_rows, by_planes = (_vector_rows, _vector_planes) if x.dtype == np.float32 else (_rows, _planes)
     kernel = by_rows if x.shape[2] == 1 else by_planes
     split(lambda i, j: kernel(x[i:j], out[i:j]), x.shape[0], grain(*x.shape[1:]))

@@ -18,6 +18,7 @@ from coursekit.kernels.ops.activation import (
 from coursekit.kernels.ops.linear import MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
+from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING
 
 OPS: dict[str, Operation] = {
     op.name: op
@@ -33,5 +34,7 @@ OPS: dict[str, Operation] = {
         RMS_NORM,
         LOG_SUM_EXP,
         REDUCE,
+        ADAM_STEP,
+        EMBEDDING,
     )
 }

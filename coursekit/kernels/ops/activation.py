@@ -7,12 +7,17 @@ import numpy as np
 from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, one_of
 
 
+def normal_cdf(v: np.ndarray) -> np.ndarray:
+    """Φ, to the last digits in both tails."""
+    return 0.5 * np.vectorize(erfc, otypes=[np.float64])(-v / sqrt(2))
+
+
 def _bias_gelu(x, bias, approximate="none"):
     v = np.float64(x) + np.float64(bias)
     with np.errstate(invalid="ignore", over="ignore"):
         if approximate == "tanh":
             return 0.5 * v * (1 + np.tanh(sqrt(2 / np.pi) * (v + 0.044715 * v**3)))
-        return 0.5 * v * np.vectorize(erfc, otypes=[np.float64])(-v / sqrt(2))
+        return v * normal_cdf(v)
 
 
 BIAS_GELU = Operation(

@@ -13,14 +13,17 @@ from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
+from coursekit.kernels.reference.training import adam_step, embedding
 
 rungs = boundary.rungs
 
 __all__ = [
+    "adam_step",
     "add_layer_norm",
     "bias_gelu",
     "bias_relu",
     "bias_silu",
+    "embedding",
     "layer_norm",
     "log_sum_exp",
     "matmul",

@@ -1,0 +1,93 @@
+"""What training needs beside the layers: gradients, the step of an optimiser, and the look-up of embeddings."""
+
+from math import prod
+
+import numpy as np
+
+from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, standard_normal
+from coursekit.kernels.ops.normalisation import AT_LEAST_0
+
+
+def _adam(parameter, gradient, first, second, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, step=1):
+    p, g, m, v = map(np.float64, (parameter, gradient, first, second))
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    p = p - rate * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)
+    return p, m, v
+
+
+def _with_squares(rng, op, sizes, dtype):
+    """The second moment is a mean of squares."""
+    p, g, m, v = standard_normal(rng, op, sizes, dtype)
+    return p, g, m, np.asarray(v**2)
+
+
+def _share(default):
+    return Option(default, lambda value, shapes: "" if 0 <= value < 1 else "from 0 to below 1")
+
+
+_POSITIVE = Option(1, lambda value, shapes: "" if value > 0 else "positive")
+
+ADAM_STEP = Operation(
+    name="adam_step",
+    formula="m = β₁m + (1-β₁)g; v = β₂v + (1-β₂)g²; p = p - rate · m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + eps)",
+    inputs=tuple(Array(name, ("...",)) for name in ("parameter", "gradient", "first", "second")),
+    outputs=tuple(Array(name, ("...",)) for name in ("new_parameter", "new_first", "new_second")),
+    options={
+        "rate": Option(1e-3),
+        "beta1": _share(0.9),
+        "beta2": _share(0.999),
+        "eps": Option(1e-8, AT_LEAST_0.wanted),
+        "step": _POSITIVE,
+    },
+    inplace=("parameter", "first", "second"),
+    reference=_adam,
+    count=lambda s, options: 14 * prod(s["..."]),
+    # A moment may be a difference of two numbers of one unit each.
+    tolerance={"float32": Tolerance(1e-6, 1e-6), "float64": Tolerance(1e-14, 1e-14)},
+    sample=_with_squares,
+    cases=(
+        Case("256 KB", "benchmark", {"...": (2**16,)}, {"step": 10}),
+        Case("32 MB", "benchmark", {"...": (8192, 1024)}, {"step": 10}),
+        Case("vector", "test", {"...": (1001,)}),
+        Case("matrix", "test", {"...": (37, 29)}, {"step": 100, "rate": 0.1}),
+        Case("other averages", "test", {"...": (3, 2, 16)}, {"beta1": 0.0, "beta2": 0.5, "eps": 1e-3}),
+        Case("one", "test", {"...": ()}),
+        Case("none", "test", {"...": (0, 3)}),
+        Case("tiny", "tiny", {"...": (2, 5)}),
+        Case("tiny vector", "tiny", {"...": (70,)}),
+    ),
+)
+
+
+def _embedding(indices, weight):
+    return np.float64(weight)[indices]
+
+
+def _in_range(rng, op, sizes, dtype):
+    indices = rng.integers(0, max(sizes["V"], 1), sizes["..."], np.int64)
+    return indices, rng.standard_normal((sizes["V"], sizes["D"])).astype(dtype)
+
+
+EMBEDDING = Operation(
+    name="embedding",
+    formula="out[i] = weight[indices[i]]",
+    inputs=(Array("indices", ("...",), "int64"), Array("weight", ("V", "D"))),
+    outputs=(Array("out", ("...", "D")),),
+    reference=_embedding,
+    count=lambda s, options: 0,
+    traffic=lambda s, options, dtype: prod(s["..."]) * (8 + 2 * s["D"] * np.dtype(dtype).itemsize),
+    tolerance={"float32": Tolerance(0, 0), "float64": Tolerance(0, 0)},
+    sample=_in_range,
+    cases=(
+        Case("128 of 1000x256", "benchmark", {"...": (128,), "V": 1000, "D": 256}),
+        Case("8x1024 of 30000x768", "benchmark", {"...": (8, 1024), "V": 30000, "D": 768}),
+        Case("a sentence", "test", {"...": (37,), "V": 101, "D": 19}),
+        Case("sentences", "test", {"...": (3, 17), "V": 50, "D": 64}),
+        Case("one word", "test", {"...": (), "V": 5, "D": 33}),
+        Case("nothing of one", "test", {"...": (4,), "V": 3, "D": 0}),
+        Case("no words", "test", {"...": (0,), "V": 3, "D": 5}),
+        Case("no words, no rows", "test", {"...": (0,), "V": 0, "D": 5}),
+        Case("tiny", "tiny", {"...": (2, 3), "V": 4, "D": 5}),
+    ),
+)

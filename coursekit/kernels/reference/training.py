@@ -1,0 +1,77 @@
+"""What training needs beside the layers, by torch."""
+
+import torch
+from torch.nn import functional
+
+from coursekit.kernels.ops import OPS
+from coursekit.kernels.reference.arrays import boundary
+
+
+@boundary(OPS["adam_step"])
+def adam_step(
+    parameter, gradient, first, second, *, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, step=1, out=None
+):
+    """One step of Adam, by torch's fused one: Kingma and Ba, arXiv:1412.6980, algorithm 1.
+
+    Args:
+        parameter, gradient: any shape, float32 or float64; NumPy arrays or torch tensors.
+        first, second: the moments before the step, of the same shape; the second is nowhere negative.
+        rate: the learning rate.
+        beta1, beta2: what is kept of the moments.
+        eps: added to the root of the second moment.
+        step: the number of this step, from 1.
+        out: a tuple of three arrays for parameter, first and second; each may be the old one itself.
+
+    Returns:
+        The new parameter and moments, of the shape, dtype and kind of the old.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype; an option is no number.
+        ValueError: shapes do not fit, an option is out of range, or ``out`` cannot be written without harm.
+    """
+    old = (parameter, first, second)
+    fresh = [
+        a
+        if a.data_ptr() == b.data_ptr() and a.is_contiguous()
+        else b.clone(memory_format=torch.contiguous_format)
+        for a, b in zip(out, old, strict=True)
+    ]
+    torch._fused_adam_(
+        [fresh[0]],
+        [gradient.contiguous()],
+        [fresh[1]],
+        [fresh[2]],
+        [],
+        [torch.tensor(float(step), device=parameter.device)],
+        lr=float(rate),
+        beta1=float(beta1),
+        beta2=float(beta2),
+        weight_decay=0.0,
+        eps=float(eps),
+        amsgrad=False,
+        maximize=False,
+    )
+    for a, b in zip(out, fresh, strict=True):
+        if a is not b:
+            a.copy_(b)
+
+
+@boundary(OPS["embedding"])
+def embedding(indices, weight, *, out=None):
+    """The rows of ``weight`` with these numbers.
+
+    Args:
+        indices: shape (...), int64; NumPy array or torch tensor.
+        weight: shape (V, D), float32 or float64, of the same kind.
+        out: shape (..., D), filled and returned where given; it must not share memory with weight or indices.
+
+    Returns:
+        Shape (..., D), of the dtype and kind of weight.
+
+    Raises:
+        IndexError: a number is below 0, or not below V.
+        TypeError: an argument is no array, or of another kind or dtype.
+        ValueError: shapes do not fit, or ``out`` cannot be written without harm.
+    """
+    if indices.numel():
+        out.copy_(functional.embedding(indices, weight))
