@@ -50,3 +50,38 @@ def test_a_look_up_beyond_the_table(function, wrong):
     with pytest.raises(IndexError):
         function(np.array([0, 4, wrong]), np.zeros((5, 4), np.float32), out=out)
     assert (out == 7).all()
+
+
+@pytest.mark.parametrize("N", [7, 64, 129])
+@pytest.mark.parametrize("function", cpu.rungs("layer_norm_grad").values())
+def test_the_gradients_of_layer_norm_are_those_of_autograd(function, N):
+    x, weight, gradient = OPS["layer_norm_grad"].draw(
+        np.random.default_rng(2), {"...": (70,), "N": N}, "float64"
+    )
+    leaves = [torch.from_numpy(a.copy()).requires_grad_() for a in (x, weight, np.zeros(N))]
+    torch.nn.functional.layer_norm(leaves[0], (N,), *leaves[1:]).backward(torch.from_numpy(gradient))
+    for got, leaf in zip(function(x, weight, gradient), leaves, strict=True):
+        np.testing.assert_allclose(got, leaf.grad.numpy(), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("function", cpu.rungs("softmax_grad").values())
+def test_the_gradient_of_softmax_is_that_of_autograd(function, axis):
+    rng = np.random.default_rng(3)
+    x = torch.from_numpy(rng.standard_normal((33, 21))).requires_grad_()
+    gradient = rng.standard_normal((33, 21))
+    y = torch.softmax(x, axis)
+    y.backward(torch.from_numpy(gradient))
+    got = function(y.detach().numpy(), gradient, axis=axis)
+    np.testing.assert_allclose(got, x.grad.numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_layer_norm_grad_gives_the_same_bits_for_any_number_of_threads():
+    arrays = OPS["layer_norm_grad"].draw(np.random.default_rng(4), {"...": (500,), "N": 700})
+    once = cpu.layer_norm_grad(*arrays)
+    cpu.set_num_threads(3)
+    try:
+        for a, b in zip(cpu.layer_norm_grad(*arrays), once, strict=True):
+            np.testing.assert_array_equal(a, b)
+    finally:
+        cpu.set_num_threads(1)

@@ -14,6 +14,7 @@ from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_rel
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
+from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
@@ -24,6 +25,7 @@ from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip_textbook,
 )
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
+from coursekit.kernels.cpu.softmax_grad import softmax_grad, softmax_grad_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
 
 rungs = boundary.rungs
@@ -50,6 +52,8 @@ __all__ = [
     "get_num_threads",
     "layer_norm",
     "layer_norm_corrected",
+    "layer_norm_grad",
+    "layer_norm_grad_textbook",
     "layer_norm_textbook",
     "log_sum_exp",
     "log_sum_exp_rows",
@@ -70,6 +74,8 @@ __all__ = [
     "scale_shift_gelu_scale_shift_clip_textbook",
     "set_num_threads",
     "softmax",
+    "softmax_grad",
+    "softmax_grad_textbook",
     "softmax_rows",
     "softmax_textbook",
 ]

@@ -18,7 +18,7 @@ from coursekit.kernels.ops.activation import (
 from coursekit.kernels.ops.linear import MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
-from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING
+from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
 
 OPS: dict[str, Operation] = {
     op.name: op
@@ -36,5 +36,7 @@ OPS: dict[str, Operation] = {
         REDUCE,
         ADAM_STEP,
         EMBEDDING,
+        SOFTMAX_GRAD,
+        LAYER_NORM_GRAD,
     )
 }

@@ -4,8 +4,8 @@ from math import prod
 
 import numpy as np
 
-from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, standard_normal
-from coursekit.kernels.ops.normalisation import AT_LEAST_0
+from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, axis_of, standard_normal
+from coursekit.kernels.ops.normalisation import AT_LEAST_0, NORM_CASES, SOFTMAX
 
 
 def _adam(parameter, gradient, first, second, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, step=1):
@@ -90,4 +90,58 @@ EMBEDDING = Operation(
         Case("no words, no rows", "test", {"...": (0,), "V": 0, "D": 5}),
         Case("tiny", "tiny", {"...": (2, 3), "V": 4, "D": 5}),
     ),
+)
+
+
+def _softmax_grad(probabilities, gradient, axis=-1):
+    y, g = np.float64(probabilities), np.float64(gradient)
+    return y * (g - (y * g).sum(axis, keepdims=True))
+
+
+def _probabilities(rng, op, sizes, dtype):
+    x, gradient = standard_normal(rng, op, sizes, dtype)
+    return SOFTMAX.reference(x).astype(dtype), gradient
+
+
+SOFTMAX_GRAD = Operation(
+    name="softmax_grad",
+    formula="out = y · (g - Σ y · g), y being the probabilities and g the gradient with respect to them",
+    inputs=(Array("probabilities", ("...",)), Array("gradient", ("...",))),
+    outputs=(Array("out", ("...",)),),
+    options={"axis": axis_of("probabilities")},
+    inplace=("probabilities", "gradient"),
+    reference=_softmax_grad,
+    count=lambda s, options: 4 * prod(s["..."]),
+    tolerance={"float32": Tolerance(1e-5, 2e-5), "float64": Tolerance(1e-13, 2e-14)},
+    sample=_probabilities,
+    cases=SOFTMAX.cases,
+)
+
+
+def _layer_norm_grad(x, weight, gradient, eps=1e-5):
+    x, w, g = map(np.float64, (x, weight, gradient))
+    N, over = max(x.shape[-1], 1), tuple(range(x.ndim - 1))
+    distance = x - x.sum(-1, keepdims=True) / N
+    scale = 1 / np.sqrt((distance**2).sum(-1, keepdims=True) / N + eps)
+    z, wg = distance * scale, w * g
+    means = wg.sum(-1, keepdims=True) / N, (wg * z).sum(-1, keepdims=True) / N
+    return scale * (wg - means[0] - z * means[1]), (g * z).sum(over), g.sum(over)
+
+
+LAYER_NORM_GRAD = Operation(
+    name="layer_norm_grad",
+    formula="z = layer_norm(x, 1, 0), h = g·w: dx = (h - mean h - z · mean(h·z)) / √(var + eps); dw = Σ g·z; db = Σ g",
+    inputs=(Array("x", ("...", "N")), Array("weight", ("N",)), Array("gradient", ("...", "N"))),
+    outputs=(
+        Array("x_gradient", ("...", "N")),
+        Array("weight_gradient", ("N",)),
+        Array("bias_gradient", ("N",)),
+    ),
+    options={"eps": AT_LEAST_0},
+    inplace=("x", "gradient"),
+    reference=_layer_norm_grad,
+    count=lambda s, options: 18 * prod(s["..."]) * s["N"],
+    # Differences of numbers of a few units, divided by a deviation that a short row makes as small as it likes.
+    tolerance={"float32": Tolerance(1e-4, 2e-3), "float64": Tolerance(1e-12, 1e-11)},
+    cases=NORM_CASES,
 )

@@ -13,7 +13,7 @@ from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
-from coursekit.kernels.reference.training import adam_step, embedding
+from coursekit.kernels.reference.training import adam_step, embedding, layer_norm_grad, softmax_grad
 
 rungs = boundary.rungs
 
@@ -25,6 +25,7 @@ __all__ = [
     "bias_silu",
     "embedding",
     "layer_norm",
+    "layer_norm_grad",
     "log_sum_exp",
     "matmul",
     "reduce",
@@ -32,4 +33,5 @@ __all__ = [
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
     "softmax",
+    "softmax_grad",
 ]

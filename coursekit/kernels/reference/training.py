@@ -75,3 +75,52 @@ def embedding(indices, weight, *, out=None):
     """
     if indices.numel():
         out.copy_(functional.embedding(indices, weight))
+
+
+@boundary(OPS["softmax_grad"])
+def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
+    """The gradient with respect to the argument of softmax, from its result and the gradient with respect to that.
+
+    Args:
+        probabilities: what softmax gave, any shape of one dimension or more, float32 or float64; NumPy or torch.
+        gradient: of the same shape, dtype and kind.
+        axis: the axis of the softmax.
+        out: of the same shape, filled and returned where given; it may be either of the two.
+
+    Returns:
+        The shape, dtype and kind of the probabilities.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype; ``axis`` is no int.
+        ValueError: shapes do not fit, ``axis`` is out of range, or ``out`` cannot be written without harm.
+    """
+    out.copy_(torch._softmax_backward_data(gradient, probabilities, axis, probabilities.dtype))
+
+
+@boundary(OPS["layer_norm_grad"])
+def layer_norm_grad(x, weight, gradient, *, eps=1e-5, out=None):
+    """The gradients with respect to x, weight and bias, from that with respect to the result of the layer norm.
+
+    Args:
+        x, gradient: shape (..., N), float32 or float64; NumPy arrays or torch tensors.
+        weight: shape (N,), of the same dtype and kind.
+        eps: added to the variance.
+        out: a tuple of arrays of the shapes of x, weight and weight; the first may be x or gradient.
+
+    Returns:
+        The three gradients, of the dtype and kind of x.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype; ``eps`` is no number.
+        ValueError: shapes do not fit, ``eps`` is below 0, or ``out`` cannot be written without harm.
+    """
+    if not x.numel():
+        for a in out:
+            a.zero_()
+        return
+    _, mean, scale = torch.native_layer_norm(x, weight.shape, weight, None, float(eps))
+    results = torch.ops.aten.native_layer_norm_backward(
+        gradient, x, weight.shape, mean, scale, weight, weight, [True] * 3
+    )
+    for a, b in zip(out, results, strict=True):
+        a.copy_(b)
