@@ -23,7 +23,34 @@ def any_call(draw, op):
         options["approximate"] = draw(st.sampled_from(["none", "tanh"]))
     if "by" in op.options:
         options["by"] = draw(st.sampled_from(["sum", "mean", "max"]))
+    if "causal" in op.options:
+        options["causal"] = draw(st.booleans())
     return sizes, options
+
+
+@st.composite
+def convolution(draw, op):
+    """Filters that fit into the padded image, in groups that divide the channels."""
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    small = st.integers(1, 3)
+    options = {"stride": draw(small), "padding": draw(st.integers(0, 3)), "dilation": draw(small)}
+    sizes = {"B": draw(st.integers(0, 3)), "R": draw(small), "S": draw(small)}
+    sizes |= {"C": groups * draw(st.integers(0, 4)), "K": groups * draw(st.integers(0, 5))}
+    for side, taps in (("H", "R"), ("W", "S")):
+        least = options["dilation"] * (sizes[taps] - 1) + 1 - 2 * options["padding"]
+        sizes[side] = max(least, 0) + draw(st.integers(0, 9))
+    return sizes, {**options, "groups": groups}
+
+
+@st.composite
+def convolution_gradient(draw, size, without):
+    """A convolution, and its gradient: the ``size`` of what is asked for as an option, the others from the arrays."""
+    op = OPS["conv2d"]
+    sizes, options = draw(convolution(op))
+    sizes = op.sizes(sizes, options)
+    options["size"] = tuple(sizes[n] for n in size)
+    assume(all(options["size"]))
+    return {name: sizes[name] for name in sizes if name not in without}, options
 
 
 @st.composite
@@ -34,7 +61,12 @@ def a_look_up(draw, op):
 
 
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
-OWN = {"embedding": a_look_up}
+OWN = {
+    "embedding": a_look_up,
+    "conv2d": convolution,
+    "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
+    "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),
+}
 
 
 def calls(op):

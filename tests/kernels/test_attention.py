@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from numba import njit
 
 from coursekit.kernels import cpu, reference
-from coursekit.kernels.cpu import simd, threads, vector_math
+from coursekit.kernels.cpu import threads
 from coursekit.kernels.cpu.attention import KEYS, LANES, QUERIES
 from coursekit.kernels.ops import OPS
 
@@ -161,25 +160,6 @@ def attention_by_hand(M, N, D, E, causal):
 def test_costs(M, N, causal):
     sizes = {"...": (2, 3), "M": M, "N": N, "D": 5, "E": 7}
     assert OP.cost(sizes, causal=causal).flops == 6 * attention_by_hand(M, N, 5, 7, causal)
-
-
-@njit
-def evaluate(x, out):
-    for i in range(0, x.size, simd.width(x)):
-        simd.store(out, i, vector_math.exp_of_negative(simd.load(x, i)))
-
-
-def test_exp_of_negative():
-    x = np.linspace(-87.3, 0, 2**20, dtype=np.float32)
-    out = np.empty_like(x)
-    evaluate(x, out)
-    wanted = np.exp(x.astype(np.float64))
-    slack = 1.1 if "fma" in simd.FEATURES else 1.8
-    assert (np.abs(out - wanted) / np.spacing(wanted.astype(np.float32))).max() <= slack
-    edge = np.float32([-np.inf, -1e30, -100, -88, -87.7, np.nan, -0.0, 0] * 2)
-    got = np.empty_like(edge)
-    evaluate(edge, got)
-    np.testing.assert_array_equal(got, np.float32([0, 0, 0, 0, 0, np.nan, 1, 1] * 2))
 
 
 def test_torch_heads_that_are_views():

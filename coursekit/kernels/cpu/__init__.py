@@ -12,13 +12,30 @@ from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
+from coursekit.kernels.cpu.conv2d import (
+    conv2d,
+    conv2d_direct,
+    conv2d_im2col,
+    conv2d_tiled,
+    conv2d_winograd,
+    conv2d_winograd_small,
+)
+from coursekit.kernels.cpu.conv2d_gradients import (
+    conv2d_grad_input,
+    conv2d_grad_input_direct,
+    conv2d_grad_weight,
+    conv2d_grad_weight_direct,
+)
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
+from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
+from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
+from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip,
     scale_shift_gelu_scale_shift_clip_fused,
@@ -37,6 +54,11 @@ __all__ = [
     "add_layer_norm",
     "add_layer_norm_fused",
     "add_layer_norm_textbook",
+    "attention",
+    "attention_flash",
+    "attention_textbook",
+    "batched_matmul",
+    "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",
@@ -46,10 +68,23 @@ __all__ = [
     "bias_silu",
     "bias_silu_fused",
     "bias_silu_textbook",
+    "conv2d",
+    "conv2d_direct",
+    "conv2d_grad_input",
+    "conv2d_grad_input_direct",
+    "conv2d_grad_weight",
+    "conv2d_grad_weight_direct",
+    "conv2d_im2col",
+    "conv2d_tiled",
+    "conv2d_winograd",
+    "conv2d_winograd_small",
     "embedding",
     "embedding_rows",
     "embedding_textbook",
     "get_num_threads",
+    "gru",
+    "gru_product",
+    "gru_textbook",
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",
@@ -58,6 +93,9 @@ __all__ = [
     "log_sum_exp",
     "log_sum_exp_rows",
     "log_sum_exp_textbook",
+    "lstm",
+    "lstm_product",
+    "lstm_textbook",
     "matmul",
     "matmul_blocked",
     "matmul_rows",
@@ -68,6 +106,9 @@ __all__ = [
     "rms_norm",
     "rms_norm_rows",
     "rms_norm_textbook",
+    "rnn",
+    "rnn_product",
+    "rnn_textbook",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
     "scale_shift_gelu_scale_shift_clip_fused",

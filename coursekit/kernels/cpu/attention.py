@@ -13,7 +13,7 @@ from coursekit.kernels.cpu.columns import LANES, TALL, add_row, load_row, store_
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.simd import broadcast, load, load_one, maximum, select, store, width
 from coursekit.kernels.cpu.threads import split
-from coursekit.kernels.cpu.vector_math import exp_of_negative
+from coursekit.kernels.cpu.vector_math import exp_below
 from coursekit.kernels.ops import OPS
 
 
@@ -262,10 +262,10 @@ def _weigh_vectors(scores, count, top, total, sums):
         for i in range(m, count * wide, wide):
             new = maximum(load(score, i), new)
         footing = select(new == lowest, broadcast(np.float32(0)), new)
-        factor = exp_of_negative(old - footing)
+        factor = exp_below(old - footing)
         part = load(total, m) * factor
         for i in range(m, count * wide, wide):
-            weight = exp_of_negative(load(score, i) - footing)
+            weight = exp_below(load(score, i) - footing)
             store(score, i, weight)
             part += weight
         for i in range(m, mean.size, wide):

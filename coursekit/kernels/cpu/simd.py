@@ -116,9 +116,7 @@ def store(typing, array, position, vector):
 
 def _first(context, builder, kind, count):
     """The mask of the first ``count`` lanes."""
-    size = ir.IntType(
-        64 if kind.dtype.bitwidth == 64 else 32
-    )  # of a lane, so that the mask needs no narrowing
+    size = ir.IntType(64 if kind.dtype.bitwidth == 64 else 32)  # of a lane: then the mask needs no narrowing
     integers = ir.VectorType(size, kind.lanes)
     numbers = ir.Constant(integers, list(range(kind.lanes)))
     count = builder.trunc(count, size) if size.width < 64 else count

@@ -111,12 +111,6 @@ def exp_normal(x):
 
 
 @compiled(inline=True)
-def exp_or_zero(x):
-    """eˣ as :func:`exp_normal` has it, and 0 below -87.336: for sums and weights, where less does not count."""
-    return select(x < broadcast(NORMAL_LOWEST), broadcast(ZERO), exp_normal(x))
-
-
-@compiled(inline=True)
 def exp_below(x):
     """eˣ for x ≤ 0, to 1e-6 of the result where x > -30 and 1e-5 down to -87.3; 0 below -87.7, between them either.
 

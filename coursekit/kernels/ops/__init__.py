@@ -15,8 +15,11 @@ from coursekit.kernels.ops.activation import (
     BIAS_SILU,
     SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
 )
-from coursekit.kernels.ops.linear import MATMUL
+from coursekit.kernels.ops.attention import ATTENTION
+from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
+from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
+from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
 from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
 
@@ -24,14 +27,22 @@ OPS: dict[str, Operation] = {
     op.name: op
     for op in (
         MATMUL,
+        BATCHED_MATMUL,
+        CONV2D,
+        CONV2D_GRAD_INPUT,
+        CONV2D_GRAD_WEIGHT,
+        ATTENTION,
+        RNN,
+        LSTM,
+        GRU,
         SOFTMAX,
+        LAYER_NORM,
+        ADD_LAYER_NORM,
+        RMS_NORM,
         BIAS_GELU,
         BIAS_RELU,
         BIAS_SILU,
         SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
-        LAYER_NORM,
-        ADD_LAYER_NORM,
-        RMS_NORM,
         LOG_SUM_EXP,
         REDUCE,
         ADAM_STEP,

@@ -8,8 +8,10 @@ from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
+from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
+from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
@@ -20,16 +22,24 @@ rungs = boundary.rungs
 __all__ = [
     "adam_step",
     "add_layer_norm",
+    "attention",
+    "batched_matmul",
     "bias_gelu",
     "bias_relu",
     "bias_silu",
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
     "embedding",
+    "gru",
     "layer_norm",
     "layer_norm_grad",
     "log_sum_exp",
+    "lstm",
     "matmul",
     "reduce",
     "rms_norm",
+    "rnn",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
     "softmax",
