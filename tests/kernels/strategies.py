@@ -57,7 +57,7 @@ def convolution_gradient(draw, size, without):
 def a_look_up(draw, op):
     """A table with a row or more, since each number needs one."""
     sizes = {"V": draw(edges.filter(bool)), "D": draw(edges)}
-    return {"...": tuple(draw(st.lists(edges, max_size=3))), **sizes}, {}
+    return {"...": tuple(draw(st.lists(edges, min_size=1, max_size=3))), **sizes}, {}
 
 
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.

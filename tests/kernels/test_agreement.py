@@ -76,6 +76,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "function"), VERSIONS)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
