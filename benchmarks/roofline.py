@@ -14,10 +14,10 @@ from coursekit import measure, plots
 from coursekit.kernels import cpu, reference
 from coursekit.kernels.ops import OPS
 
-SHOWN = {
-    "matmul": {"M": 1024, "K": 1024, "N": 1024},
-    "softmax": {"...": (1024, 1024)},
-    "bias_gelu": {"...": (1024,), "N": 1024},
+SHOWN = {  # operation: the readable version, and the sizes
+    "matmul": ("matmul_blocked", {"M": 1024, "K": 1024, "N": 1024}),
+    "softmax": ("softmax_rows", {"...": (1024, 1024)}),
+    "bias_gelu": ("bias_gelu_fused", {"...": (1024,), "N": 1024}),
 }
 ALT = (
     "Roofline of one core: sloping lines for each cache and memory, a flat roof, and six kernels under them."
@@ -28,10 +28,10 @@ def main(path: str | None) -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     calls, costs = {}, {}
-    for name, sizes in SHOWN.items():
+    for name, (readable, sizes) in SHOWN.items():
         arguments = OPS[name].draw(rng, sizes)
-        for kind, backend in (("", cpu), (", torch", reference)):
-            calls[name + kind] = partial(getattr(backend, name), *arguments)
+        for kind, function in (("", getattr(cpu, readable)), (", torch", getattr(reference, name))):
+            calls[name + kind] = partial(function, *arguments)
             costs[name + kind] = OPS[name].cost(sizes)
     ceilings = measure.ceilings(refresh=True)
     timed = measure.compare(calls, budget_s=5)
