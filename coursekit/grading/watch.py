@@ -158,10 +158,13 @@ def _is_library(kind: type) -> bool:
     return getattr(module, "__file__", None) is not None and getattr(module, kind.__name__, None) is kind
 
 
-@functools.cache
 def _is_own(code: types.CodeType) -> bool:
     """Whether this is the learner's code: of no library, and of no judge cell."""
-    file = code.co_filename
+    return _is_own_file(code.co_filename)  # code of two files can be equal
+
+
+@functools.cache
+def _is_own_file(file: str) -> bool:
     return (
         file != JUDGE and not file.startswith("<frozen") and not os.path.realpath(file).startswith(LIBRARIES)
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from coursekit.grading.exercise.forbidden import find_forbidden
-from coursekit.grading.watch import watching
+from coursekit.grading.watch import JUDGE, watching
 
 HIDDEN = {
     "a name put together": ('getattr(np, "d" + "ot")(A, A)', "numpy.dot"),
@@ -180,3 +180,15 @@ def test_an_object_whose_call_is_forbidden_is_seen():
     with watching(("sum",), answer) as used:
         answer([1])
     assert used == {"sum"}
+
+
+def test_equal_code_of_two_files_is_told_apart():
+    import numpy as np
+
+    source = "def call():\n    return getattr(np, 'd' + 'ot')([1.0], [2.0])"
+    for file, is_seen in ((JUDGE, False), ("<a cell>", True)):
+        names = {"np": np}
+        exec(compile(source, file, "exec"), names)
+        with watching(("numpy.dot",)) as used:
+            names["call"]()
+        assert used == ({"numpy.dot"} if is_seen else set())
