@@ -4,23 +4,19 @@ import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.rows import as_rows, rows_and_grain, with_bias
+from coursekit.kernels.cpu.rows import as_rows, in_one_pass, in_two_passes, rows_and_grain, with_bias
 from coursekit.kernels.cpu.simd import broadcast, maximum
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 
 
-@compiled
-def _two_passes(x, bias, out):
-    number = x.dtype.type
-    shifted = np.empty_like(out)
-    for m in range(x.shape[0]):
-        for n in range(bias.size):
-            shifted[m, n] = x[m, n] + bias[n]
-    for m in range(x.shape[0]):
-        for n in range(bias.size):
-            v = shifted[m, n]
-            out[m, n] = number(0) if v < number(0) else v
+@compiled(inline=True)
+def _of_number(v):
+    zero = type(v)(0)
+    return zero if v < zero else v
+
+
+_two_passes, _fused = in_two_passes(_of_number), in_one_pass(_of_number)
 
 
 @boundary(OPS["bias_relu"])
@@ -30,15 +26,6 @@ def bias_relu_textbook(x, bias, *, out=None):
     x + bias is written to memory and read back, so twice as many bytes move as have to.
     """
     _two_passes(as_rows(x), bias, as_rows(out))
-
-
-@compiled
-def _fused(x, bias, out):
-    number = x.dtype.type
-    for m in range(x.shape[0]):
-        for n in range(bias.size):
-            v = x[m, n] + bias[n]
-            out[m, n] = number(0) if v < number(0) else v
 
 
 @boundary(OPS["bias_relu"])

@@ -4,24 +4,19 @@ import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.rows import as_rows, rows_and_grain, with_bias
+from coursekit.kernels.cpu.rows import as_rows, in_one_pass, in_two_passes, rows_and_grain, with_bias
 from coursekit.kernels.cpu.simd import broadcast
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import exp_normal
 from coursekit.kernels.ops import OPS
 
 
-@compiled
-def _two_passes(x, bias, out):
-    number = x.dtype.type
-    shifted = np.empty_like(out)
-    for m in range(x.shape[0]):
-        for n in range(bias.size):
-            shifted[m, n] = x[m, n] + bias[n]
-    for m in range(x.shape[0]):
-        for n in range(bias.size):
-            v = shifted[m, n]
-            out[m, n] = v / (number(1) + np.exp(-v))
+@compiled(inline=True)
+def _of_number(v):
+    return v / (type(v)(1) + np.exp(-v))
+
+
+_two_passes, _fused = in_two_passes(_of_number), in_one_pass(_of_number)
 
 
 @boundary(OPS["bias_silu"])
@@ -31,15 +26,6 @@ def bias_silu_textbook(x, bias, *, out=None):
     x + bias is written to memory and read back, so twice as many bytes move as have to.
     """
     _two_passes(as_rows(x), bias, as_rows(out))
-
-
-@compiled
-def _fused(x, bias, out):
-    number = x.dtype.type
-    for m in range(x.shape[0]):
-        for n in range(bias.size):
-            v = x[m, n] + bias[n]
-            out[m, n] = v / (number(1) + np.exp(-v))
 
 
 @boundary(OPS["bias_silu"])

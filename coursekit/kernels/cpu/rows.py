@@ -105,3 +105,31 @@ def with_bias(function):
                 store_first(write, start + whole, function(v), N - whole)
 
     return run
+
+
+def in_two_passes(function):
+    """A kernel for out = function(x + bias), a number at a time, that writes x + bias to memory and reads it back."""
+
+    @compiled
+    def run(x, bias, out):
+        shifted = np.empty_like(out)
+        for m in range(x.shape[0]):
+            for n in range(bias.size):
+                shifted[m, n] = x[m, n] + bias[n]
+        for m in range(x.shape[0]):
+            for n in range(bias.size):
+                out[m, n] = function(shifted[m, n])
+
+    return run
+
+
+def in_one_pass(function):
+    """A kernel for out = function(x + bias), a number at a time."""
+
+    @compiled
+    def run(x, bias, out):
+        for m in range(x.shape[0]):
+            for n in range(bias.size):
+                out[m, n] = function(x[m, n] + bias[n])
+
+    return run
