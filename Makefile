@@ -36,11 +36,13 @@ lab: env
 	@echo "JupyterLab is starting on lessons/; stop it with Ctrl-C."
 	@$(BIN)/jupyter lab $(LAB_FLAGS)
 
+# What times real code (marked alone) comes second, with nothing else at work.
 test: env
-	$(BIN)/python -m pytest $(WORKERS) --nbval-lax --nbval-current-env lessons tests solutions exercises
+	$(BIN)/python -m pytest $(WORKERS) -m "not alone" --nbval-lax --nbval-current-env lessons tests solutions exercises
+	$(BIN)/python -m pytest -m alone tests
 
 test-fast: env
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow" tests
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not alone" tests
 
 lint: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

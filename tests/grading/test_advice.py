@@ -16,6 +16,7 @@ def row(learner, exercise="01_x", seed=1, status="graded", message=""):
     return Row(learner, Result(exercise, status, message, marks, possible=1), seed=seed)
 
 
+@pytest.mark.alone
 def test_a_race_that_cannot_be_measured_ends_grading_with_a_sentence(tmp_path, hand_in, right, capsys):
     racing_key(tmp_path, RACE.replace("100_000", "1"))
     hand_in(tmp_path / "class" / "ada" / "00_small.ipynb", right)

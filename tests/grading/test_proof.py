@@ -214,6 +214,7 @@ def race(name: str, draw: str):
     return code(source, "race", name, points=2)
 
 
+@pytest.mark.alone
 def test_finds_a_race_that_cannot_be_timed_and_one_that_is_not_right(tmp_path):
     slow = "import time; time.sleep(0.004); return [2 * v for v in x]"
     moody = slow.replace("2 * v", "2 * v if len(x) < 9 else np.random.normal()")

@@ -22,6 +22,7 @@ from coursekit.grading.marking.grade import expected, mark
 from coursekit.grading.marking.result import Mark
 from tests.grading.conftest import TOTAL, code, key_cells, write_notebook
 
+pytestmark = pytest.mark.alone
 RACE = "from coursekit.grading.judge import race\n\nrace(total, lambda rng: [rng.normal(size=100_000)])"
 SLOW = TOTAL.replace("    s = 0.0", "    for _ in range(40):\n        for v in x: pass\n    s = 0.0")
 
