@@ -11,6 +11,7 @@ _HOME_OF = {
     "machine": ("Machine", "this_machine"),
     "roofline": ("Ceilings", "Level"),
     "ceiling_cache": ("ceilings",),
+    "chains": ("fma_rate",),
     "counts": ("Counts", "LayerCount", "count", "count_op"),
     "scores": ("Difference", "Estimate", "Quality", "mcnemar", "quality"),
     "ledger": ("Ledger", "Row"),

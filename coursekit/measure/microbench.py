@@ -55,7 +55,7 @@ def vector_shape(features: tuple[str, ...]) -> tuple[int, int]:
 def kernels() -> Kernels:
     """Compile the loops for this machine (about a second)."""
     lanes, chains = vector_shape(cpu_features())
-    fma_steps, copy_once, stream_once = _fma(lanes, chains), _copy(lanes, False), _copy(lanes, True)
+    fma_steps, copy_once, stream_once = fma_loop(lanes, chains), _copy(lanes, False), _copy(lanes, True)
 
     @njit("float32(int64, float32, float32)", nogil=True)
     def fma(n, x, y):
@@ -74,7 +74,9 @@ def kernels() -> Kernels:
     return Kernels(fma, copy, stream, lanes, chains)
 
 
-def _fma(lanes: int, chains: int):
+def fma_loop(lanes: int, chains: int):
+    """An intrinsic ``(n, x, y)``: n steps of a = a·x + y on each of ``chains`` accumulators of ``lanes`` float32."""
+
     @intrinsic
     def fma_steps(typing_context, n, x, y):
         def codegen(context, builder, signature, args):

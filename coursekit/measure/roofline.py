@@ -65,6 +65,10 @@ class Ceilings:
         bound = np.minimum(self.peak(threads), np.asarray(intensity) * self.bandwidth(level, threads))
         return float(bound) if np.ndim(intensity) == 0 else bound
 
+    def holding(self, nbytes: float) -> str:
+        """The name of the smallest level in which so many bytes have room."""
+        return next((level.name for level in self.levels.values() if nbytes <= level.size), MAIN_MEMORY)
+
     def _rows(self) -> tuple[list[str], list[list[str]]]:
         header = ["ceiling", "size", "one core", f"all {self.cores} cores", "ridge (one core)"]
         rows = [["float32 peak", "", si(self.peak("one"), "FLOP/s"), si(self.peak("all"), "FLOP/s"), ""]]

@@ -33,6 +33,13 @@ def stub(monkeypatch):
     return calls
 
 
+def test_the_level_that_holds_an_array_is_the_smallest_with_room(made):
+    first, second = list(made.levels.values())[:2]
+    assert made.holding(0) == made.holding(first.size) == first.name
+    assert made.holding(first.size + 1) == second.name
+    assert made.holding(1e18) == "DRAM"
+
+
 def test_the_roof_has_a_slope_and_a_flat_part(made):
     assert made.peak() == 100e9
     assert made.peak("all") == 190e9
