@@ -1,83 +1,113 @@
-"""Each version of each CPU kernel against torch, on one thread: ``python benchmarks/kernels.py [operation ...]``.
+"""Every version of every CPU kernel against torch and other rivals: ``python benchmarks/kernels.py [operation ...]``.
 
-Both write into an array that is there already, since a fresh large one costs torch page faults at each
-call. Times are medians of interleaved rounds, by the CPU time of the thread. Speed is how many times as
-fast as torch, with its 95 % interval. Where torch has no ``out``, the reference copies, and a second
-rival (``benchmarks/rivals.py``) does not. A version of which one call takes longer than the budget is left out.
+Each case is run in turns on the same arrays; times are medians, and speed is how many times as fast as the rival,
+with its 95 % interval. Our kernels and torch's reference fill an output that is there already, since a fresh large
+one costs page faults at each call. Rivals named "..., no out" return a fresh one, which is the fairer race where torch
+has no ``out`` and its reference has to copy. The share is of what this machine's ceilings, measured in the same run,
+allow: above 100 % where a method needs fewer operations than the contract counts (Winograd).
 """
 
 import argparse
-import time
-from functools import partial
+import json
+import sys
+from pathlib import Path
 
-import numpy as np
+import numba
 import torch
-from rivals import RIVALS
+from race import TORCH, Row, race
+from tables import changes, markdown, target_table
 
-from coursekit.kernels import cpu, reference
 from coursekit.kernels.ops import OPS
+from coursekit.measure import ceilings, this_machine
 
-HEADER = f"{'operation':14} {'case':26} {'version':20} {'time':>10} {'GFLOP/s':>8} {'GB/s':>7}   speed against torch"
-
-
-def candidates(op, case, versions, dtype):
-    """Calls without arguments, torch's first; each version fills an array of its own."""
-    arrays = op.draw(np.random.default_rng(0), case.sizes, dtype, **case.options)
-    tensors = [torch.from_numpy(array) for array in arrays]
-    sizes = op.sizes(case.sizes, case.options)
-
-    def out():
-        empty = tuple(
-            torch.zeros(a.dims(sizes), dtype=getattr(torch, dtype if a.dtype == "T" else a.dtype))
-            for a in op.outputs
-        )
-        return empty if len(empty) > 1 else empty[0]
-
-    torch_call = partial(reference.rungs(op.name)[op.name], *tensors, **case.options, out=out())
-    rivals = {name: partial(f, *tensors, **case.options) for name, f in RIVALS.get(op.name, {}).items()}
-    calls = {name: partial(f, *tensors, **case.options, out=out()) for name, f in versions.items()}
-    return {"torch": torch_call, **rivals, **calls}
+HEADER = (
+    f"{'operation':20} {'case':26} {'version':24} {'time':>10} {'GFLOP/s':>8} {'GB/s':>7} {'share':>6}  speed"
+)
 
 
-def one_call(function):
-    """Seconds of a second call: the first one compiles."""
-    function()
-    start = time.thread_time()
-    function()
-    return time.thread_time() - start
+def line(row: Row) -> str:
+    speed = ", ".join(
+        f"{name} {m:.2f} ({low:.2f} to {high:.2f})" for name, (m, low, high) in row.speed.items()
+    )
+    rates = f"{row.flops / row.seconds / 1e9:8.2f} {row.bytes / row.seconds / 1e9:7.2f} {row.share:6.1%}"
+    version = f"{'*' if row.public else ' '}{row.version}{'' if row.threads == 'one' else ', all cores'}"
+    return (
+        f"{row.operation:20.20} {row.case:26.26} {version:24.36} {row.seconds * 1e6:8.1f}µs {rates}  {speed}"
+    )
 
 
-def rows(op, case, comparison, dtype):
-    cost = op.cost(case.sizes, dtype, **case.options)
-    for name, timing in comparison.timings.items():
-        ratio = comparison.ratio(name, "torch")
-        speed = f"{ratio.median:.2f}x ({ratio.low:.2f} to {ratio.high:.2f})" if name != "torch" else "1"
-        yield (
-            f"{op.name:14} {case.name:26} {name:20} {timing.median * 1e6:8.1f}µs "
-            f"{cost.flops / timing.median / 1e9:8.2f} {cost.bytes / timing.median / 1e9:7.2f}   {speed}"
-        )
+def load(path: Path) -> list[Row]:
+    """The rows that ``--json`` wrote. Raises ValueError, with the file's name, where they are none."""
+    try:
+        return [Row.from_dict(facts) for facts in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a file that --json wrote: {error}") from None
 
 
-def main():
+def save(path: Path, rows: list[Row], machine: str) -> None:
+    facts = {
+        "made by": "python benchmarks/kernels.py --json",
+        "machine": machine,
+        "versions": {"torch": torch.__version__, "numba": numba.__version__},
+        "rows": [row.as_dict() for row in rows],
+    }
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def parse(arguments: list[str] | None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("operations", nargs="*", help=f"some of {', '.join(OPS)}; all if none is named")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
     parser.add_argument("--budget", type=float, default=1.0, help="seconds for each case (%(default)s)")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.operations) - set(OPS):
-        parser.error(f"no operation {', '.join(unknown)}; there are {', '.join(OPS)}")
+    parser.add_argument("--threads", default="one", choices=["one", "all", "both"], help="(%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows to FILE")
+    parser.add_argument("--markdown", action="store_true", help="end with a table for a README")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="say what became slower since FILE was written"
+    )
+    found = parser.parse_args(arguments)
+    if unknown := set(found.operations) - set(OPS):
+        parser.error(f"no operation {', '.join(sorted(unknown))}; there are {', '.join(OPS)}")
+    if found.budget <= 0:
+        parser.error(f"--budget must be above 0; got {found.budget}")
+    try:
+        found.earlier = load(found.against) if found.against else []
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return found
 
-    from coursekit.measure import compare
 
-    torch.set_num_threads(1)
-    print(HEADER)
-    for op in (OPS[name] for name in arguments.operations or OPS):
+def run(names, dtype: str, threads: list[str], budget_s: float) -> list[Row]:
+    """Race every benchmark case of these operations, printing rows as they come."""
+    roof, rows = ceilings(refresh=True), []
+    print(roof, HEADER, sep="\n\n", flush=True)
+    for op in (OPS[name] for name in names):
+        if dtype not in op.dtypes:
+            continue
         for case in op.cases_for("benchmark"):
-            calls = candidates(op, case, cpu.rungs(op.name), arguments.dtype)
-            calls = {name: f for name, f in calls.items() if one_call(f) < arguments.budget}
-            comparison = compare(calls, budget_s=arguments.budget, clock="cpu")
-            print(*rows(op, case, comparison, arguments.dtype), sep="\n", flush=True)
+            for count in threads:
+                found = list(race(op, case, roof, dtype=dtype, threads=count, budget_s=budget_s))
+                print(*map(line, found), sep="\n", flush=True)
+                rows += found
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    wanted = parse(arguments)
+    threads = ["one", "all"] if wanted.threads == "both" else [wanted.threads]
+    rows = run(wanted.operations or OPS, wanted.dtype, threads, wanted.budget)
+    print("\n* is the version that a user calls.")
+    if wanted.json:
+        save(wanted.json, rows, str(this_machine()))
+    if table := target_table(rows):
+        print(f"\n{table}")
+    if wanted.markdown:
+        print(f"\n{markdown(rows, TORCH)}")
+    slower = changes(wanted.earlier, rows, TORCH)
+    if wanted.against:
+        print(f"\nSince {wanted.against}:", *(slower or ["nothing became slower."]), sep="\n")
+    return 1 if slower else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

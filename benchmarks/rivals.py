@@ -13,7 +13,8 @@ def layer_norm(x, weight, bias, eps=1e-5):
 
 
 def add_layer_norm(x, residual, weight, bias, eps=1e-5):
-    return functional.layer_norm(x + residual, weight.shape, weight, bias, eps)
+    total = x + residual
+    return total, functional.layer_norm(total, weight.shape, weight, bias, eps)
 
 
 def rms_norm(x, weight, eps=1e-6):
@@ -32,4 +33,25 @@ RIVALS = {
     "layer_norm": {"torch, no out": layer_norm},
     "add_layer_norm": {"torch, no out": add_layer_norm},
     "rms_norm": {"torch, no out": rms_norm},
+}
+
+
+def onednn_matmul(a, b):
+    """oneDNN's product, with its second matrix turned beforehand, as a layer's weight would be."""
+    weight = b.T.contiguous()
+    if a.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+        return None
+    return lambda: torch.ops.mkldnn._linear_pointwise(a, weight, None, "none", [], "")
+
+
+def channels_last(x, weight, bias=None, **options):
+    """The layout that torch's convolution likes best on a CPU, made beforehand."""
+    x, weight = (t.contiguous(memory_format=torch.channels_last) for t in (x, weight))
+    return lambda: functional.conv2d(x, weight, bias, **options)
+
+
+# Rivals that get ready first, outside the race: name -> function that returns the call to time, or None.
+PREPARED = {
+    "matmul": {"oneDNN": onednn_matmul},
+    "conv2d": {"channels last": channels_last},
 }

@@ -29,7 +29,9 @@ MATMUL = Operation(
     sample=_layer_inputs,
     cases=(
         Case("square 256", "benchmark", {"M": 256, "K": 256, "N": 256}),
+        Case("square 512", "benchmark", {"M": 512, "K": 512, "N": 512}),
         Case("square 1024", "benchmark", {"M": 1024, "K": 1024, "N": 1024}),
+        Case("square 2048", "benchmark", {"M": 2048, "K": 2048, "N": 2048}),
         Case("batch 64 through 784-128", "benchmark", {"M": 64, "K": 784, "N": 128}),
         Case("tall 4096x64x64", "benchmark", {"M": 4096, "K": 64, "N": 64}),
         Case("32 cubed", "test", {"M": 32, "K": 32, "N": 32}),

@@ -29,6 +29,7 @@ SOFTMAX = Operation(
         Case("4096 rows of 10", "benchmark", {"...": (4096, 10)}),
         Case("64 rows of 1024", "benchmark", {"...": (64, 1024)}),
         Case("1024 rows of 1024", "benchmark", {"...": (1024, 1024)}),
+        Case("32 MB", "benchmark", {"...": (8192, 1024)}),
         Case("attention 8x256x256", "benchmark", {"...": (8, 256, 256)}),
         Case("over channels", "benchmark", {"...": (8, 64, 1024)}, {"axis": 1}),
         Case("vector", "test", {"...": (1001,)}),
