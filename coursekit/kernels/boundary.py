@@ -23,6 +23,11 @@ class Kind:
 
     label = ""
 
+    @property
+    def has_problems(self) -> bool:
+        """Whether an array of this kind may be one that cannot be used."""
+        return type(self).problem is not Kind.problem
+
     def owns(self, array) -> bool:
         """Whether ``array`` is of this kind."""
         raise NotImplementedError
@@ -84,12 +89,16 @@ class Boundary:
     def __call__(self, op: Operation):
         def decorate(kernel):
             signature = inspect.signature(kernel)
-            names = [n for n, p in signature.parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+            parameters = signature.parameters.values()
+            names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+            every = frozenset(p.name for p in parameters)
+            wanted = frozenset(p.name for p in parameters if p.default is p.empty)
 
             @functools.wraps(kernel)
             def call(*args, **kwargs):
                 arguments = dict(zip(names, args, strict=False)) | kwargs
-                if len(arguments) != len(args) + len(kwargs) or not _fits(signature, arguments):
+                known = wanted <= arguments.keys() <= every
+                if not known or len(arguments) != len(args) + len(kwargs):
                     _explain(op, signature, args, kwargs)
                 return self._run(op, kernel, arguments)
 
@@ -104,19 +113,25 @@ class Boundary:
 
     def _run(self, op, kernel, arguments):
         self.ready()
-        arrays = {a.name: arguments[a.name] for a in op.inputs if not _left_out(a, arguments)}
+        arrays = {}
+        for spec in op.inputs:
+            array = arguments.get(spec.name)
+            if array is not None or not spec.optional:
+                arrays[spec.name] = array
         plan = self._plan(op, arrays, op.settings(arguments))
-        for name, array in arrays.items():
-            checks.check_usable(op, name, array, plan.kind)
-        outs = self._outs(op, plan, arrays, arguments.get("out"))
-        targets = [plan.kind.target(out) for out in outs]
-        entered = [plan.kind.enter(arrays[a.name]) if a.name in arrays else None for a in op.inputs]
-        kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else tuple(targets))
+        kind, given = plan.kind, arguments.get("out")
+        if kind.has_problems:
+            for name, array in arrays.items():
+                checks.check_usable(op, name, array, kind)
+        outs = self._outs(op, plan, arrays, given)
+        targets = tuple(map(kind.target, outs))
+        entered = [kind.enter(arrays[a.name]) if a.name in arrays else None for a in op.inputs]
+        kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else targets)
         for target, out in zip(targets, outs, strict=True):
-            plan.kind.leave(target, out)
+            kind.leave(target, out)
         if len(outs) == 1:
             return outs[0]
-        return tuple(outs) if arguments.get("out") is None else arguments["out"]
+        return tuple(outs) if given is None else given
 
     def _plan(self, op, arrays, options) -> "Plan":
         """What follows from types, dtypes, shapes and options, checked once for each combination of them."""
@@ -154,9 +169,10 @@ class Boundary:
             return [plan.kind.new(shape, dtype, like) for shape, dtype in plan.results]
         outs = [out] if len(op.outputs) == 1 else _tuple_of(op, out)
         inputs = {name: plan.kind.memory(array) for name, array in arrays.items()}
-        for spec, array in zip(op.outputs, outs, strict=True):
+        for spec, (shape, dtype), array in zip(op.outputs, plan.results, outs, strict=True):
             checks.check_same_kind(op, spec.name, array, plan.kind, first, like)
-            checks.check_out(op, spec, array, plan.dtype, plan.sizes)
+            if array.shape != shape or checks.dtype_name(array) != dtype:
+                checks.check_out(op, spec, array, plan.dtype, plan.sizes)
             memory = plan.kind.memory(array)
             checks.check_memory(op, spec.name, memory, inputs)
             inputs[spec.name] = memory
@@ -186,24 +202,11 @@ def _typed(value) -> tuple:
     return type(value), value
 
 
-def _fits(signature, arguments) -> bool:
-    """Whether all that is wanted is given, and nothing else."""
-    parameters = signature.parameters
-    return arguments.keys() <= parameters.keys() and all(
-        name in arguments or parameter.default is not parameter.empty
-        for name, parameter in parameters.items()
-    )
-
-
 def _explain(op, signature, args, kwargs) -> None:
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{op.name}: {error}") from None
-
-
-def _left_out(array, arguments):
-    return array.optional and arguments.get(array.name) is None
 
 
 def _tuple_of(op, out):

@@ -33,7 +33,8 @@ def check_same_kind(op: Operation, name: str, array, kind, first: str, like) -> 
     """All arrays of a call are of one kind and on one device."""
     if not kind.owns(array):
         raise TypeError(f"{op.name}: {name} must be {kind.label} like {first}; got {type_name(array)}")
-    check_usable(op, name, array, kind)
+    if kind.has_problems:
+        check_usable(op, name, array, kind)
     if (got := device(array)) != (wanted := device(like)):
         raise ValueError(f"{op.name}: {name} must be on {wanted} like {first}; got {got}")
 
@@ -159,19 +160,25 @@ def check_memory(op: Operation, name: str, out: np.ndarray, inputs: Mapping[str,
 
     The arrays are views of the callers' memory, looked at and never read: device memory will do.
     """
-    if not out.flags.writeable:
+    flags = out.flags
+    if not flags.writeable:
         raise ValueError(f"{op.name}: {name} must be writable; got a read-only array")
-    if out.size and any(stride == 0 and n > 1 for stride, n in zip(out.strides, out.shape, strict=True)):
+    if not flags.c_contiguous and out.size and _repeats(out):
         raise ValueError(f"{op.name}: {name} must have a place for each element; got an expanded array")
     for other, array in inputs.items():
+        if not np.may_share_memory(out, array):
+            continue
         if _overlap(out, array) and not (other in op.inplace and _same_place(out, array)):
             exactly = f", or be {other} itself" if other in op.inplace else ""
             raise ValueError(f"{op.name}: {name} must not share memory with {other}{exactly}; got an overlap")
 
 
+def _repeats(array) -> bool:
+    """Whether several elements stand at the same place."""
+    return any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+
+
 def _overlap(a, b) -> bool:
-    if not np.may_share_memory(a, b):
-        return False
     try:
         return np.shares_memory(a, b, max_work=10_000)
     except np.exceptions.TooHardError:

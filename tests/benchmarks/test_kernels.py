@@ -109,7 +109,9 @@ def test_slower_is_what_lost_a_tenth_beyond_doubt(now, slower):
     assert bool(changes([ROW], [row], "torch")) == slower
 
 
-@pytest.mark.parametrize("change", [{"public": False}, {"case": "another"}, {"threads": "all"}, {"speed": {}}])
+@pytest.mark.parametrize(
+    "change", [{"public": False}, {"case": "another"}, {"threads": "all"}, {"speed": {}}]
+)
 def test_what_was_not_measured_before_is_not_slower(change):
     row = replace(ROW, **({"speed": {"torch": (0.1, 0.1, 0.1)}} | change))
     assert changes([ROW], [row], "torch") == []

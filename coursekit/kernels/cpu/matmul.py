@@ -9,7 +9,7 @@ import numpy as np
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.simd import broadcast, fma, load, load_one, store, width
+from coursekit.kernels.cpu.simd import broadcast, fma, load, load_first, load_one, store, store_first, width
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 
@@ -138,8 +138,8 @@ def matmul_blocked(a, b, *, out=None):
 # What is left to save are the loads and stores of ``out``: a tile of it stays in registers while all of a panel's k
 # pass. A tile is TALL rows of two vectors. Of 16 registers, 6 x 2 hold the tile, two a row of b, one a number of a.
 TALL = 12 if simd.REGISTERS == 32 else 6
-# Packed for tiles: DEPTH x one tile's columns of b stay in the level-1 cache, HEIGHT x DEPTH of a in level 2, and
-# DEPTH x BREADTH of b in level 3.
+# DEPTH x one tile's columns of b, packed, stay in the level-1 cache, HEIGHT x DEPTH of a in level 2, DEPTH x BREADTH
+# of b in level 3.
 DEPTH, HEIGHT, BREADTH = 256, 96, 1024
 
 
@@ -148,145 +148,171 @@ def _add_row(row, x, b0, b1):
     return fma(x, b0, row[0]), fma(x, b1, row[1])
 
 
-@compiled(inline=True)
-def _store_row(out, at, row):
+@compiled
+def _put_row(out, at, row, columns, add):
+    """Write the first ``columns`` of a tile's row, or add them to what is there."""
     n = width(out)
-    store(out, at, load(out, at) + row[0])
-    store(out, at + n, load(out, at + n) + row[1])
+    if columns < 2 * n:
+        _put_part(out, at, row[0], min(columns, n), add)
+        _put_part(out, at + n, row[1], columns - n, add)
+    elif add:
+        store(out, at, load(out, at) + row[0])
+        store(out, at + n, load(out, at + n) + row[1])
+    else:
+        store(out, at, row[0])
+        store(out, at + n, row[1])
 
 
 @compiled
-def _tile6(a, i, b, j, depth, out, at, stride):
-    """Add packed rows of a (from position i) times packed columns of b (from j) to six rows of out (from ``at``)."""
+def _put_part(out, at, vector, count, add):
+    if add:
+        vector = vector + load_first(out, at, count, vector)
+    store_first(out, at, vector, count)
+
+
+@compiled
+def _tile6(a, i, down, right, b, j, depth, out, at, stride, rows, columns, add):
+    """Six rows of a times packed columns of b, for ``rows`` x ``columns`` of out from position ``at`` on.
+
+    The first row of a begins at position i, the next ones ``down`` further each, and its numbers are ``right`` apart.
+    Where there are fewer rows, the last one is computed again in place of those that are missing.
+    """
     n = width(b)
     zero = broadcast(b.dtype.type(0))
     r0 = r1 = r2 = r3 = r4 = r5 = (zero, zero)
+    last = rows - 1
+    i1, i2, i3 = i + min(1, last) * down, i + min(2, last) * down, i + min(3, last) * down
+    i4, i5 = i + min(4, last) * down, i + min(5, last) * down
+    k = 0
     for _ in range(depth):
         b0, b1 = load(b, j), load(b, j + n)
-        r0 = _add_row(r0, load_one(a, i), b0, b1)
-        r1 = _add_row(r1, load_one(a, i + 1), b0, b1)
-        r2 = _add_row(r2, load_one(a, i + 2), b0, b1)
-        r3 = _add_row(r3, load_one(a, i + 3), b0, b1)
-        r4 = _add_row(r4, load_one(a, i + 4), b0, b1)
-        r5 = _add_row(r5, load_one(a, i + 5), b0, b1)
-        i += 6
+        r0 = _add_row(r0, load_one(a, i + k), b0, b1)
+        r1 = _add_row(r1, load_one(a, i1 + k), b0, b1)
+        r2 = _add_row(r2, load_one(a, i2 + k), b0, b1)
+        r3 = _add_row(r3, load_one(a, i3 + k), b0, b1)
+        r4 = _add_row(r4, load_one(a, i4 + k), b0, b1)
+        r5 = _add_row(r5, load_one(a, i5 + k), b0, b1)
+        k += right
         j += 2 * n
-    _store_row(out, at, r0)
-    _store_row(out, at + stride, r1)
-    _store_row(out, at + 2 * stride, r2)
-    _store_row(out, at + 3 * stride, r3)
-    _store_row(out, at + 4 * stride, r4)
-    _store_row(out, at + 5 * stride, r5)
+    _put_row(out, at, r0, columns, add)
+    if rows > 1:
+        _put_row(out, at + stride, r1, columns, add)
+    if rows > 2:
+        _put_row(out, at + 2 * stride, r2, columns, add)
+    if rows > 3:
+        _put_row(out, at + 3 * stride, r3, columns, add)
+    if rows > 4:
+        _put_row(out, at + 4 * stride, r4, columns, add)
+    if rows > 5:
+        _put_row(out, at + 5 * stride, r5, columns, add)
 
 
 @compiled
-def _tile12(a, i, b, j, depth, out, at, stride):
+def _tile12(a, i, down, right, b, j, depth, out, at, stride, rows, columns, add):
     """:func:`_tile6` with twelve rows, for machines with 32 registers."""
     n = width(b)
     zero = broadcast(b.dtype.type(0))
     r0 = r1 = r2 = r3 = r4 = r5 = r6 = r7 = r8 = r9 = r10 = r11 = (zero, zero)
+    last = rows - 1
+    i1, i2, i3 = i + min(1, last) * down, i + min(2, last) * down, i + min(3, last) * down
+    i4, i5, i6 = i + min(4, last) * down, i + min(5, last) * down, i + min(6, last) * down
+    i7, i8, i9 = i + min(7, last) * down, i + min(8, last) * down, i + min(9, last) * down
+    i10, i11 = i + min(10, last) * down, i + min(11, last) * down
+    k = 0
     for _ in range(depth):
         b0, b1 = load(b, j), load(b, j + n)
-        r0 = _add_row(r0, load_one(a, i), b0, b1)
-        r1 = _add_row(r1, load_one(a, i + 1), b0, b1)
-        r2 = _add_row(r2, load_one(a, i + 2), b0, b1)
-        r3 = _add_row(r3, load_one(a, i + 3), b0, b1)
-        r4 = _add_row(r4, load_one(a, i + 4), b0, b1)
-        r5 = _add_row(r5, load_one(a, i + 5), b0, b1)
-        r6 = _add_row(r6, load_one(a, i + 6), b0, b1)
-        r7 = _add_row(r7, load_one(a, i + 7), b0, b1)
-        r8 = _add_row(r8, load_one(a, i + 8), b0, b1)
-        r9 = _add_row(r9, load_one(a, i + 9), b0, b1)
-        r10 = _add_row(r10, load_one(a, i + 10), b0, b1)
-        r11 = _add_row(r11, load_one(a, i + 11), b0, b1)
-        i += 12
+        r0 = _add_row(r0, load_one(a, i + k), b0, b1)
+        r1 = _add_row(r1, load_one(a, i1 + k), b0, b1)
+        r2 = _add_row(r2, load_one(a, i2 + k), b0, b1)
+        r3 = _add_row(r3, load_one(a, i3 + k), b0, b1)
+        r4 = _add_row(r4, load_one(a, i4 + k), b0, b1)
+        r5 = _add_row(r5, load_one(a, i5 + k), b0, b1)
+        r6 = _add_row(r6, load_one(a, i6 + k), b0, b1)
+        r7 = _add_row(r7, load_one(a, i7 + k), b0, b1)
+        r8 = _add_row(r8, load_one(a, i8 + k), b0, b1)
+        r9 = _add_row(r9, load_one(a, i9 + k), b0, b1)
+        r10 = _add_row(r10, load_one(a, i10 + k), b0, b1)
+        r11 = _add_row(r11, load_one(a, i11 + k), b0, b1)
+        k += right
         j += 2 * n
-    _store_row(out, at, r0)
-    _store_row(out, at + stride, r1)
-    _store_row(out, at + 2 * stride, r2)
-    _store_row(out, at + 3 * stride, r3)
-    _store_row(out, at + 4 * stride, r4)
-    _store_row(out, at + 5 * stride, r5)
-    _store_row(out, at + 6 * stride, r6)
-    _store_row(out, at + 7 * stride, r7)
-    _store_row(out, at + 8 * stride, r8)
-    _store_row(out, at + 9 * stride, r9)
-    _store_row(out, at + 10 * stride, r10)
-    _store_row(out, at + 11 * stride, r11)
+    _put_row(out, at, r0, columns, add)
+    if rows > 1:
+        _put_row(out, at + stride, r1, columns, add)
+    if rows > 2:
+        _put_row(out, at + 2 * stride, r2, columns, add)
+    if rows > 3:
+        _put_row(out, at + 3 * stride, r3, columns, add)
+    if rows > 4:
+        _put_row(out, at + 4 * stride, r4, columns, add)
+    if rows > 5:
+        _put_row(out, at + 5 * stride, r5, columns, add)
+    if rows > 6:
+        _put_row(out, at + 6 * stride, r6, columns, add)
+    if rows > 7:
+        _put_row(out, at + 7 * stride, r7, columns, add)
+    if rows > 8:
+        _put_row(out, at + 8 * stride, r8, columns, add)
+    if rows > 9:
+        _put_row(out, at + 9 * stride, r9, columns, add)
+    if rows > 10:
+        _put_row(out, at + 10 * stride, r10, columns, add)
+    if rows > 11:
+        _put_row(out, at + 11 * stride, r11, columns, add)
 
 
 _tile = _tile12 if TALL == 12 else _tile6
 
 
 @compiled
-def _pack_rows(a, packed):
-    """Tiles' rows of ``a``, TALL numbers of a column side by side, the last ones filled up with zeros."""
-    M, K = a.shape
-    whole = M // TALL * TALL
-    for m in range(0, whole, TALL):
-        _turn(a[m : m + TALL], packed[m * K : (m + TALL) * K])
-    if whole < M:
-        last = np.zeros((TALL, K), a.dtype)
-        last[: M - whole] = a[whole:]
-        _turn(last, packed[whole * K : (whole + TALL) * K])
-
-
-@compiled
-def _turn(rows, packed):
-    for k in range(rows.shape[1]):
-        for r in range(TALL):
-            packed[k * TALL + r] = rows[r, k]
-
-
-@compiled
 def _pack_columns(b, packed):
     """Tiles' columns of ``b``, row after row of two vectors, the last ones filled up with zeros."""
     K, N = b.shape
-    wide = 2 * width(packed)
-    i = 0
-    for n in range(0, N, wide):
-        count = min(wide, N - n)
+    n = width(packed)
+    down = b.strides[0] // b.itemsize
+    zero = broadcast(packed.dtype.type(0))
+    to = 0
+    for j in range(0, N, 2 * n):
+        count = N - j
         for k in range(K):
-            row = packed[i : i + wide]
-            row[:count] = b[k, n : n + count]
-            row[count:] = 0
-            i += wide
+            at = k * down + j
+            if count >= 2 * n:
+                store(packed, to, load(b, at))
+                store(packed, to + n, load(b, at + n))
+            else:
+                store(packed, to, load_first(b, at, count, zero))
+                store(packed, to + n, load_first(b, at + n, count - n, zero))
+            to += 2 * n
 
 
 @compiled
 def multiply_tiles(a, b, out):
+    """The product of a, of any strides, and b, whose rows are contiguous, to a contiguous ``out``."""
     M, K = a.shape
     N = b.shape[1]
-    out[:] = 0
-    wide = 2 * width(b)
-    rows = np.empty(HEIGHT * min(K, DEPTH), a.dtype)
-    columns = np.empty(min(K, DEPTH) * (min(N, BREADTH) + wide), a.dtype)
+    if K == 0:
+        out[:] = 0
+    packed = np.empty(min(K, DEPTH) * (min(N, BREADTH) + 2 * width(b)), b.dtype)
     for n in range(0, N, BREADTH):
         stop = min(n + BREADTH, N)
         for k in range(0, K, DEPTH):
-            _pack_columns(b[k : k + DEPTH, n:stop], columns)
+            _pack_columns(b[k : k + DEPTH, n:stop], packed)
             for m in range(0, M, HEIGHT):
-                _pack_rows(a[m : m + HEIGHT, k : k + DEPTH], rows)
-                _add_block(rows, columns, min(DEPTH, K - k), out[m : m + HEIGHT], n, stop)
+                _add_block(a[m : m + HEIGHT, k : k + DEPTH], packed, out[m : m + HEIGHT], n, stop, k > 0)
 
 
 @compiled
-def _add_block(rows, columns, depth, out, n, stop):
-    """Tile by tile, the product of packed rows and columns added to columns n to ``stop`` of ``out``."""
-    M, N = out.shape
-    wide = 2 * width(columns)
+def _add_block(a, packed, out, n, stop, add):
+    """Tile by tile, rows of a times packed columns, to columns n to ``stop`` of ``out``, or added to them."""
+    M, depth = a.shape
+    stride = out.shape[1]
+    down, right = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
+    wide = 2 * width(packed)
     flat = out.reshape(-1)
-    edge = np.empty((TALL, wide), out.dtype)
     for j in range(n, stop, wide):
+        columns, panel = min(wide, stop - j), (j - n) * depth
         for m in range(0, M, TALL):
-            if m + TALL <= M and j + wide <= stop:
-                _tile(rows, m * depth, columns, (j - n) * depth, depth, flat, m * N + j, N)
-            else:
-                edge[:] = 0
-                _tile(rows, m * depth, columns, (j - n) * depth, depth, edge.reshape(-1), 0, wide)
-                for r in range(min(TALL, M - m)):
-                    for c in range(min(wide, stop - j)):
-                        out[m + r, j + c] += edge[r, c]
+            at, rows = m * stride + j, min(TALL, M - m)
+            _tile(a, m * down, down, right, packed, panel, depth, flat, at, stride, rows, columns, add)
 
 
 @boundary(OPS["matmul"])

@@ -87,8 +87,8 @@ def _pointer(context, builder, kind, array, position):
 
 @intrinsic
 def load(typing, array, position):
-    """The vector of the numbers at ``position``, ``position + 1``, … of a contiguous array."""
-    if not _is_array(array):
+    """The vector of the numbers at ``position``, ``position + 1``, … in memory from the array's first one on."""
+    if not isinstance(array, types.Array):
         return None
 
     def lower(context, builder, signature, arguments):
@@ -145,7 +145,7 @@ def load_first(typing, array, position, count, rest):
 
     Nothing beyond the ``count`` numbers is read.
     """
-    if not _is_array(array) or rest != vector_of(array.dtype):
+    if not isinstance(array, types.Array) or rest != vector_of(array.dtype):
         return None
 
     def lower(context, builder, signature, arguments):
@@ -193,8 +193,11 @@ def broadcast(typing, number):
 
 @intrinsic
 def load_one(typing, array, position):
-    """A vector with the number at ``position`` in all lanes: no negative positions, unlike ``array[position]``."""
-    if not _is_array(array):
+    """A vector with the number at ``position`` in all lanes: no negative positions, unlike ``array[position]``.
+
+    As for :func:`load`, positions count numbers in memory, so an array need not be contiguous.
+    """
+    if not isinstance(array, types.Array):
         return None
     kind = vector_of(array.dtype)
 
