@@ -2,10 +2,15 @@
 
 Where a torch function has no ``out``, the reference copies its result; here it is left where it is. In a cache, where
 memory is used again and again, that is the fairer race; beyond it a fresh result costs page faults instead of a copy.
+A rival named "torch" stands in for the reference, where that has first to unpack what torch packs in its own way.
 """
+
+from functools import cache
 
 import torch
 from torch.nn import functional
+
+from coursekit.kernels.reference.linear import unpack_linear
 
 
 def layer_norm(x, weight, bias, eps=1e-5):
@@ -20,6 +25,25 @@ def rms_norm(x, weight, eps=1e-6):
     return functional.rms_norm(x, weight.shape, weight, eps)
 
 
+@cache
+def _unpacked(panels, N):
+    return unpack_linear(panels, N).contiguous()
+
+
+@cache
+def _reordered(panels, M, N):
+    return torch.ops.mkldnn._reorder_linear_weight(_unpacked(panels, N), M)
+
+
+def linear_packed(x, panels, bias):
+    return functional.linear(x, _unpacked(panels, len(bias)), bias)
+
+
+def linear_by_onednn(x, panels, bias):
+    weight = _reordered(panels, len(x), len(bias))
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
 @torch.compile
 def _chain(x, scale, shift, gain, offset, limit=6.0):
     gelu = functional.gelu(x * scale + shift, approximate="tanh")
@@ -29,6 +53,7 @@ def _chain(x, scale, shift, gain, offset, limit=6.0):
 RIVALS = {
     "embedding": {"torch, no out": functional.embedding},
     "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
+    "linear_packed": {"torch": linear_packed, "oneDNN, packed": linear_by_onednn},
     "layer_norm": {"torch, no out": layer_norm},
     "add_layer_norm": {"torch, no out": add_layer_norm},
     "rms_norm": {"torch, no out": rms_norm},

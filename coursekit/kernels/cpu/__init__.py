@@ -30,6 +30,14 @@ from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
+from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
+from coursekit.kernels.cpu.linear_packed import (
+    linear_packed,
+    linear_packed_panels,
+    linear_packed_textbook,
+    pack_linear,
+    pack_linear_textbook,
+)
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
@@ -90,6 +98,12 @@ __all__ = [
     "layer_norm_grad",
     "layer_norm_grad_textbook",
     "layer_norm_textbook",
+    "linear",
+    "linear_packed",
+    "linear_packed_panels",
+    "linear_packed_textbook",
+    "linear_textbook",
+    "linear_turned",
     "log_sum_exp",
     "log_sum_exp_rows",
     "log_sum_exp_textbook",
@@ -100,6 +114,8 @@ __all__ = [
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "pack_linear",
+    "pack_linear_textbook",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",

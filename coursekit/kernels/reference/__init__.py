@@ -10,6 +10,7 @@ from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
+from coursekit.kernels.reference.linear import linear, linear_packed, pack_linear
 from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
@@ -34,9 +35,12 @@ __all__ = [
     "gru",
     "layer_norm",
     "layer_norm_grad",
+    "linear",
+    "linear_packed",
     "log_sum_exp",
     "lstm",
     "matmul",
+    "pack_linear",
     "reduce",
     "rms_norm",
     "rnn",
