@@ -17,7 +17,7 @@ def drawn(M, K, N, dtype="float32"):
 
 
 @BACKENDS
-@pytest.mark.parametrize("M", [1, 20])
+@pytest.mark.parametrize("M", [1, 20, 64])
 def test_the_bias_may_be_left_out(backend, M):
     x, weight, bias = drawn(M, 30, 21)
     for function in backend.rungs("linear").values():
@@ -35,7 +35,7 @@ def test_a_row_has_the_same_bits_among_others(rows):
     np.testing.assert_array_equal(cpu.linear_packed(x[:rows], panels, bias), together[:rows])
 
 
-@pytest.mark.parametrize("M", [1, 5, 40])
+@pytest.mark.parametrize("M", [1, 5, 70])
 @pytest.mark.parametrize("name", ["linear", "linear_packed"])
 def test_any_number_of_threads_gives_the_same_bits(name, M):
     x, weight, bias = drawn(M, 2100, 1037)

@@ -51,40 +51,54 @@ def linear_turned(x, weight, bias=None, *, out=None):
 
 @compiled
 def _dot_products(x, weight, bias, out, start, stop):
-    """Rows ``start`` to ``stop`` of the weight, four at a time, with all of x."""
+    """Rows ``start`` to ``stop`` of the weight, four at a time, with all rows of x, two at a time."""
+    M = x.shape[0]
     for n in range(start, stop, 4):
-        for m in range(x.shape[0]):
-            _four_dots(x[m], weight[n : min(n + 4, stop)], bias[n:stop], out[m, n:stop])
+        tile, shift = weight[n : min(n + 4, stop)], bias[n : min(n + 4, stop)]
+        for m in range(0, M, 2):
+            _dot_tile(x[m : min(m + 2, M)], tile, shift, out[m : min(m + 2, M), n:stop])
 
 
 @compiled
-def _four_dots(x, rows, bias, out):
-    """The products of x with four rows; rows that are not there are the last one again."""
-    K, last = x.size, rows.shape[0] - 1
-    flat = rows.reshape(-1)
-    n = width(x)
-    i1, i2, i3 = min(1, last) * K, min(2, last) * K, min(3, last) * K
-    a = b = c = d = broadcast(np.float32(0))
+def _dot_tile(x, weight, bias, out):
+    """Two rows with four; a row that is not there is the last one again."""
+    K, below, last = x.shape[1], x.shape[0] - 1, weight.shape[0] - 1
+    rows, others = x.reshape(-1), weight.reshape(-1)
+    n = width(rows)
+    i1, j1, j2, j3 = below * K, min(1, last) * K, min(2, last) * K, min(3, last) * K
+    zero = broadcast(np.float32(0))
+    r0 = r1 = (zero, zero, zero, zero)
     whole = K // n * n
     for k in range(0, whole, n):
-        v = load(x, k)
-        a = fma(v, load(flat, k), a)
-        b = fma(v, load(flat, i1 + k), b)
-        c = fma(v, load(flat, i2 + k), c)
-        d = fma(v, load(flat, i3 + k), d)
+        w = load(others, k), load(others, j1 + k), load(others, j2 + k), load(others, j3 + k)
+        r0 = _add_four(r0, load(rows, k), w)
+        r1 = _add_four(r1, load(rows, i1 + k), w)
     if whole < K:
-        v, rest = load_part(x, whole, K - whole), K - whole
-        a = fma(v, load_part(flat, whole, rest), a)
-        b = fma(v, load_part(flat, i1 + whole, rest), b)
-        c = fma(v, load_part(flat, i2 + whole, rest), c)
-        d = fma(v, load_part(flat, i3 + whole, rest), d)
-    out[0] = sum_across(a) + bias[0]
-    out[min(1, last)] = sum_across(b) + bias[min(1, last)]
-    out[min(2, last)] = sum_across(c) + bias[min(2, last)]
-    out[min(3, last)] = sum_across(d) + bias[min(3, last)]
+        rest = K - whole
+        a, b = load_part(others, whole, rest), load_part(others, j1 + whole, rest)
+        w = a, b, load_part(others, j2 + whole, rest), load_part(others, j3 + whole, rest)
+        r0 = _add_four(r0, load_part(rows, whole, rest), w)
+        r1 = _add_four(r1, load_part(rows, i1 + whole, rest), w)
+    _store_sums(r0, bias, out[0])
+    _store_sums(r1, bias, out[below])
 
 
-FEWEST = 8
+@compiled(inline=True)
+def _add_four(sums, v, w):
+    a, b, c, d = sums
+    return fma(v, w[0], a), fma(v, w[1], b), fma(v, w[2], c), fma(v, w[3], d)
+
+
+@compiled(inline=True)
+def _store_sums(sums, bias, out):
+    last = bias.size - 1
+    out[0] = sum_across(sums[0]) + bias[0]
+    out[min(1, last)] = sum_across(sums[1]) + bias[min(1, last)]
+    out[min(2, last)] = sum_across(sums[2]) + bias[min(2, last)]
+    out[min(3, last)] = sum_across(sums[3]) + bias[min(3, last)]
+
+
+FEWEST = 64
 """Rows for which packing pays, though the packed weight is used only once."""
 
 
@@ -92,8 +106,9 @@ FEWEST = 8
 def linear(x, weight, bias=None, *, out=None):
     """x · weightᵀ + bias, as a fully connected layer has it.
 
-    Few rows are dot products of vectors, four rows of the weight at a time; more of them pay for packing the weight
-    first, as :func:`pack_linear` does, and are then done by :func:`linear_packed`, which says where the method is from.
+    Up to some dozens of rows are dot products of vectors, two rows with four of the weight at a time. More of them pay
+    for packing the weight first, as :func:`pack_linear` does, and are then done by :func:`linear_packed`, which says
+    where the method is from.
     The error is at most K · 2⁻²⁴ · (Σ|x·weight| + |bias|) in float32. float64 is done by :func:`linear_turned`.
 
     Args:

@@ -41,21 +41,25 @@ def pack_panels(weight, panels):
 
 @compiled
 def _pack_panel(rows, panel):
-    count = rows.shape[0]
-    for k in range(panel.shape[0]):
-        line = panel[k]
-        for r in range(count):
-            line[r] = rows[r, k]
-        for r in range(count, PANEL):
-            line[r] = 0
+    if len(rows) < PANEL:
+        panel[:] = 0
+    for k in range(0, panel.shape[0], PANEL):
+        _turn(rows[:, k : k + PANEL], panel[k : k + PANEL])
+
+
+@compiled
+def _turn(square, lines):
+    for r in range(square.shape[0]):
+        for i in range(square.shape[1]):
+            lines[i, r] = square[r, i]
 
 
 @boundary(OPS["pack_linear"])
 def pack_linear(weight, *, out=None):
     """The rows of a weight in panels of 16, as :func:`linear_packed` reads them: done once, kept with the weight.
 
-    A cache line of the result holds what 16 rows have for one k, and is written at once; the 16 lines that are read
-    for it serve the next 16 as well. The result is exact.
+    A cache line of the result holds what 16 rows have for one k. Square by square, 16 lines are read, each once, and 16
+    written, which stay in the cache meanwhile: they are neighbours. The result is exact.
 
     Args:
         weight: shape (N, K), float32 or float64; NumPy array or torch tensor on the CPU.
@@ -123,8 +127,8 @@ SHORT = 4
 """Rows of the other tile, for what is left: 8 sums are as many as the multiply-adds under way at a time."""
 DEPTH = 256
 """A panel's part that stays in the level-1 cache while all rows pass over it."""
-HEIGHT = 96
-"""Rows of x whose parts of this depth stay in the level-2 cache."""
+HEIGHT, LENGTH = 96, 1024
+"""Of x, a block that stays in the level-2 cache while all panels pass."""
 
 
 @compiled(inline=True)
@@ -233,35 +237,44 @@ def _place(n, K):
 
 
 @compiled
-def _multiply_block(x, first, last, k, depth, panels, out, start, stop):
-    """Add the products over ``depth`` k of some rows to columns ``start`` to ``stop``, a tile at a time."""
-    K, N = x.shape[1], out.shape[1]
-    rows, lines, write = x.reshape(-1), panels.reshape(-1), out.reshape(-1)
-    n = width(lines)
+def _multiply_block(x, first, last, begin, end, panels, out, start, stop):
+    """Add the products over k from ``begin`` to ``end`` of some rows to columns ``start`` to ``stop``."""
+    K = x.shape[1]
+    n = width(panels)
+    last_panel = panels.size - PANEL * K
+    depth = DEPTH if last - first > TALL else K
     for c in range(start, stop, 2 * n):
         j = _place(c, K)
-        apart = min(_place(c + n, K), lines.size - PANEL * K) - j if n == PANEL else n
-        m = first
-        while m < last:
-            i, at, left = m * K + k, m * N + c, last - m
-            if left >= TALL:
-                _tile(rows, i, K, lines, j + k * PANEL, apart, depth, write, at, N, N - c)
-                m += TALL
-            else:
-                _tile4(rows, i, K, lines, j + k * PANEL, apart, depth, write, at, N, N - c, left - 1)
-                m += SHORT
+        apart = min(_place(c + n, K), last_panel) - j if n == PANEL else n
+        for k in range(begin, end, depth):
+            _multiply_part(x, first, last, k, min(depth, end - k), panels, j + k * PANEL, apart, out, c)
+
+
+@compiled
+def _multiply_part(x, m, last, k, depth, panels, j, apart, out, c):
+    """Two vectors of columns, all rows, a tile at a time."""
+    K, N = x.shape[1], out.shape[1]
+    rows, write = x.reshape(-1), out.reshape(-1)
+    while m < last:
+        i, at = m * K + k, m * N + c
+        if last - m >= TALL:
+            _tile(rows, i, K, panels, j, apart, depth, write, at, N, N - c)
+            m += TALL
+        else:
+            _tile4(rows, i, K, panels, j, apart, depth, write, at, N, N - c, last - m - 1)
+            m += SHORT
 
 
 @compiled
 def _multiply_rows(x, panels, bias, out, start, stop):
     """Columns ``start`` to ``stop`` of several rows."""
     M, K = x.shape
-    depth = DEPTH if M > TALL else max(K, 1)
+    lines = panels.reshape(-1)
     for m in range(M):
         out[m, start:stop] = bias[start:stop]
     for m in range(0, M, HEIGHT):
-        for k in range(0, K, depth):
-            _multiply_block(x, m, min(m + HEIGHT, M), k, min(depth, K - k), panels, out, start, stop)
+        for k in range(0, K, LENGTH):
+            _multiply_block(x, m, min(m + HEIGHT, M), k, min(k + LENGTH, K), lines, out, start, stop)
 
 
 @compiled
@@ -304,7 +317,7 @@ def _multiply_one(x, panels, bias, out, start, stop):
     for c in range(start, whole, wide):
         _eight_vectors(row, lines, bias, write, c, row.size)
     write[whole:stop] = bias[whole:stop]
-    _multiply_block(x, 0, 1, 0, row.size, panels, out, whole, stop)
+    _multiply_block(x, 0, 1, 0, row.size, lines, out, whole, stop)
 
 
 BOTH = 8 * max(simd.LANES, PANEL // 2)

@@ -101,7 +101,7 @@ LAYER_CASES = (
     Case("64 through 784-128", "benchmark", _layer(64, 784, 128)),
     Case("one row", "test", _layer(1, 37, 203)),
     Case("odd", "test", _layer(17, 131, 45)),
-    Case("deep", "test", _layer(29, 600, 33)),
+    Case("deep", "test", _layer(70, 1100, 33)),
     Case("four rows", "test", _layer(4, 19, 64)),
     Case("one column", "test", _layer(5, 65, 1)),
     Case("no rows", "test", _layer(0, 4, 5)),
