@@ -10,6 +10,7 @@ from functools import cache
 import torch
 from torch.nn import functional
 
+from coursekit.kernels.reference.int8_matmul import unpack_int8
 from coursekit.kernels.reference.linear import unpack_linear
 
 
@@ -44,6 +45,29 @@ def linear_by_onednn(x, panels, bias):
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
+@cache
+def _floats(matrix):
+    return matrix.float()
+
+
+@cache
+def _unpacked_int8(panels, K, N):
+    return unpack_int8(panels, K, N).contiguous()
+
+
+def int8_in_floats(a, b):
+    """As fast as torch multiplies float32 of the same shape; what is converted is converted beforehand."""
+    return torch.mm(_floats(a), _floats(b))
+
+
+def int8_packed(a, panels, columns):
+    return torch._int_mm(a, _unpacked_int8(panels, a.shape[1], columns))
+
+
+def int8_packed_in_floats(a, panels, columns):
+    return int8_in_floats(a, _unpacked_int8(panels, a.shape[1], columns))
+
+
 @torch.compile
 def _chain(x, scale, shift, gain, offset, limit=6.0):
     gelu = functional.gelu(x * scale + shift, approximate="tanh")
@@ -53,6 +77,8 @@ def _chain(x, scale, shift, gain, offset, limit=6.0):
 RIVALS = {
     "embedding": {"torch, no out": functional.embedding},
     "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
+    "int8_matmul": {"torch": torch._int_mm, "torch in float32": int8_in_floats},
+    "int8_matmul_packed": {"torch": int8_packed, "torch in float32": int8_packed_in_floats},
     "linear_packed": {"torch": linear_packed, "oneDNN, packed": linear_by_onednn},
     "layer_norm": {"torch, no out": layer_norm},
     "add_layer_norm": {"torch, no out": add_layer_norm},

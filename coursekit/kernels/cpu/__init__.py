@@ -28,6 +28,15 @@ from coursekit.kernels.cpu.conv2d_gradients import (
 )
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.int8_matmul import (
+    int8_matmul,
+    int8_matmul_packed,
+    int8_matmul_packed_textbook,
+    int8_matmul_rows,
+    int8_matmul_textbook,
+    pack_int8,
+    pack_int8_textbook,
+)
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
@@ -93,6 +102,11 @@ __all__ = [
     "gru",
     "gru_product",
     "gru_textbook",
+    "int8_matmul",
+    "int8_matmul_packed",
+    "int8_matmul_packed_textbook",
+    "int8_matmul_rows",
+    "int8_matmul_textbook",
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",
@@ -114,6 +128,8 @@ __all__ = [
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "pack_int8",
+    "pack_int8_textbook",
     "pack_linear",
     "pack_linear_textbook",
     "reduce",
