@@ -10,6 +10,7 @@ from functools import cache
 import torch
 from torch.nn import functional
 
+from coursekit.kernels.reference.int4_linear import unpack_int4
 from coursekit.kernels.reference.int8_matmul import unpack_int8
 from coursekit.kernels.reference.linear import unpack_linear
 
@@ -34,6 +35,15 @@ def _unpacked(panels, N):
 @cache
 def _reordered(panels, M, N):
     return torch.ops.mkldnn._reorder_linear_weight(_unpacked(panels, N), M)
+
+
+@cache
+def _unpacked_int4(packed, scales, N, K):
+    return unpack_int4(packed, scales, N, K).contiguous()
+
+
+def int4_linear(x, packed, scales, bias):
+    return functional.linear(x, _unpacked_int4(packed, scales, len(bias), x.shape[1]), bias)
 
 
 def linear_packed(x, panels, bias):
@@ -77,6 +87,7 @@ def _chain(x, scale, shift, gain, offset, limit=6.0):
 RIVALS = {
     "embedding": {"torch, no out": functional.embedding},
     "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
+    "int4_linear": {"torch": int4_linear},
     "int8_matmul": {"torch": torch._int_mm, "torch in float32": int8_in_floats},
     "int8_matmul_packed": {"torch": int8_packed, "torch in float32": int8_packed_in_floats},
     "linear_packed": {"torch": linear_packed, "oneDNN, packed": linear_by_onednn},

@@ -28,6 +28,7 @@ from coursekit.kernels.cpu.conv2d_gradients import (
 )
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.int4_linear import int4_linear, int4_linear_textbook, pack_int4
 from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul,
     int8_matmul_packed,
@@ -102,6 +103,8 @@ __all__ = [
     "gru",
     "gru_product",
     "gru_textbook",
+    "int4_linear",
+    "int4_linear_textbook",
     "int8_matmul",
     "int8_matmul_packed",
     "int8_matmul_packed_textbook",
@@ -128,6 +131,7 @@ __all__ = [
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "pack_int4",
     "pack_int8",
     "pack_int8_textbook",
     "pack_linear",

@@ -37,6 +37,35 @@ def load_widened(typing, array, position):
 
 
 @intrinsic
+def load_bytes(typing, array, position):
+    """A register of int32, read from a quarter as many bytes of an array of uint8."""
+    if not _is_array(array) or array.dtype != types.uint8:
+        return None
+    kind = vector_of(types.int32)
+
+    def lower(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        narrow = ir.VectorType(ir.IntType(8), kind.lanes)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), narrow.as_pointer())
+        return builder.zext(builder.load(address, align=1), context.get_value_type(kind))
+
+    return kind(array, types.intp), lower
+
+
+@intrinsic
+def to_floats(typing, numbers):
+    """A vector of int32 in float32."""
+    if numbers != vector_of(types.int32):
+        return None
+    kind = vector_of(types.float32)
+
+    def lower(context, builder, signature, arguments):
+        return builder.sitofp(arguments[0], context.get_value_type(kind))
+
+    return kind(numbers), lower
+
+
+@intrinsic
 def load_four(typing, array, position):
     """Four neighbours of an array of int8 or int16, again and again in all lanes."""
     if not _is_array(array) or array.dtype not in (types.int8, types.int16):

@@ -17,7 +17,7 @@ from coursekit.kernels.ops.activation import (
 )
 from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
-from coursekit.kernels.ops.integer import INT8_MATMUL, INT8_MATMUL_PACKED, PACK_INT8
+from coursekit.kernels.ops.integer import INT4_LINEAR, INT8_MATMUL, INT8_MATMUL_PACKED, PACK_INT4, PACK_INT8
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, LINEAR, LINEAR_PACKED, MATMUL, PACK_LINEAR
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
@@ -35,6 +35,8 @@ OPS: dict[str, Operation] = {
         INT8_MATMUL,
         PACK_INT8,
         INT8_MATMUL_PACKED,
+        PACK_INT4,
+        INT4_LINEAR,
         CONV2D,
         CONV2D_GRAD_INPUT,
         CONV2D_GRAD_WEIGHT,
