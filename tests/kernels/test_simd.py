@@ -200,6 +200,18 @@ def test_widening_repeating_and_adding_neighbours():
 
 
 @njit
+def bytes_as_floats(x, out):
+    simd.store(out, 0, simd_integers.to_floats(simd_integers.load_bytes(x, 7)))
+
+
+def test_bytes_as_floats():
+    x, out = small("uint8", 6), np.zeros(40, np.float32)
+    bytes_as_floats(x, out)
+    np.testing.assert_array_equal(out[: simd.LANES], x[7 : 7 + simd.LANES])
+    assert not out[simd.LANES :].any()
+
+
+@njit
 def interleaved(x, out):
     simd_integers.interleave_four(x, 2, 20, out, 3)
 

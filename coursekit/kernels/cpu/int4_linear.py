@@ -96,7 +96,7 @@ def _add_pair(sums, packed, i, even, odd):
 
 @compiled
 def _columns(x, i, packed, j, scales, s, groups, out, at, count):
-    """Sixteen columns of a row are two vectors and more: as many as two are done here, group after group."""
+    """Add to two vectors of a panel's columns, or to its only one, group after group."""
     n = simd.LANES
     second = n % PANEL  # where a panel is one vector, the second one does the same again
     a, b = load_part(out, at, count), load_part(out, at + second, count - second)
@@ -136,9 +136,10 @@ def int4_linear(x, packed, scales, bias, *, out=None):
     """x · weightᵀ + bias, the weight being what :func:`pack_int4` gave; meant for one row, or a few.
 
     A register's worth of columns is unpacked by a mask, a shift and a conversion, for two k at a time, and multiplied
-    at once; the scale comes to the sum of its 32 products. Numbers of four bits in groups that share a scale: Dettmers and
-    Zettlemoyer, "The case for 4-bit precision", arXiv:2212.09720. Against the same weight in float32 the error is at
-    most (K/32 + 18) · 2⁻²⁴ · (Σ|x·weight| + |bias|).
+    at once; the scale comes to the sum of its 32 products. Numbers of four bits in groups that share a scale: Dettmers
+    and Zettlemoyer, "The case for 4-bit precision", arXiv:2212.09720. Unpacking is nine instructions for two vectors of
+    numbers, and is what bounds it in a cache. Against the same weight in float32 the error is at most
+    (K/32 + 18) · 2⁻²⁴ · (Σ|x·weight| + |bias|).
 
     Args:
         x: shape (M, K), float32; NumPy array or torch tensor on the CPU.
