@@ -60,9 +60,16 @@ def a_look_up(draw, op):
     return {"...": tuple(draw(st.lists(edges, min_size=1, max_size=3))), **sizes}, {}
 
 
+@st.composite
+def a_packed_product(draw, op):
+    """The columns are told, the panels follow."""
+    return {"M": draw(edges), "K": draw(edges)}, {"columns": draw(edges)}
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
+    "int8_matmul_packed": a_packed_product,
     "conv2d": convolution,
     "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
     "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numba import njit
 from numba.core.errors import TypingError
 
-from coursekit.kernels.cpu import simd, vector_math
+from coursekit.kernels.cpu import simd, simd_integers, vector_math
 
 FLOATS, INTEGERS = ("float32", "float64"), ("int32", "int64")
 
@@ -144,6 +144,85 @@ def test_one_number_in_all_lanes(dtype):
     lanes = simd.BYTES // x.itemsize
     np.testing.assert_array_equal(out[:lanes], x[3] * x[1] + x[:lanes])
     assert (out[lanes:] == -1).all()
+
+
+def small(dtype, seed):
+    """Numbers from the whole range, the ends among them."""
+    limits = np.iinfo(dtype)
+    x = np.random.default_rng(seed).integers(limits.min, limits.max, 99, dtype, endpoint=True)
+    x[:8], x[8:16] = limits.min, limits.max
+    return x
+
+
+@njit
+def in_pairs(x, y, out):
+    simd.store(out, 0, simd_integers.multiply_pairs(simd.load(x, 1), simd.load(y, 1)))
+
+
+def test_pairs_of_products():
+    x, y, out = small("int16", 0), small("int16", 1), np.empty(40, np.int32)
+    for a, b in ((x, y), (x, x), (y[::-1].copy(), x)):
+        in_pairs(a, b, out)
+        products = (a.astype(np.int64) * b)[1 : 1 + 2 * simd.LANES]
+        np.testing.assert_array_equal(out[: simd.LANES], products.reshape(-1, 2).sum(1).astype(np.int32))
+
+
+@njit
+def in_fours(x, y, out):
+    simd.store(out, 0, simd_integers.add_fours(simd.load(out, 0), simd.load(x, 1), simd.load(y, 1)))
+
+
+def test_fours_of_products():
+    x, y, out = small("int8", 2), small("int8", 3), np.full(40, 2**31 - 5, np.int32)
+    start = out.astype(np.int64)[: simd.LANES]
+    in_fours(x, y, out)
+    products = (x.view(np.uint8).astype(np.int64) * y)[1 : 1 + 4 * simd.LANES]
+    wanted = (start + products.reshape(-1, 4).sum(1)).astype(np.int32)  # some wrap around
+    np.testing.assert_array_equal(out[: simd.LANES], wanted)
+
+
+@njit
+def widened_and_again(x, wide, out, pairs):
+    simd.store(wide, 0, simd_integers.load_widened(x, 3))
+    simd.store(out, 0, simd_integers.load_four(x, 5))
+    simd.store(pairs, 0, simd_integers.sum_pairs(simd.load(pairs, 0), simd.load(pairs, simd.LANES)))
+
+
+def test_widening_repeating_and_adding_neighbours():
+    x, wide, out = small("int8", 4), np.zeros(64, np.int16), np.zeros(99, np.int8)
+    pairs = np.arange(64, dtype=np.int32) ** 2
+    before = pairs[: 2 * simd.LANES].copy()
+    widened_and_again(x, wide, out, pairs)
+    np.testing.assert_array_equal(wide[: 2 * simd.LANES], x[3 : 3 + 2 * simd.LANES])
+    np.testing.assert_array_equal(out[: 4 * simd.LANES], np.tile(x[5:9], simd.LANES))
+    assert not wide[2 * simd.LANES :].any() and not out[4 * simd.LANES :].any()
+    np.testing.assert_array_equal(pairs[: simd.LANES], before.reshape(-1, 2).sum(1))
+
+
+@njit
+def bytes_as_floats(x, out):
+    simd.store(out, 0, simd_integers.to_floats(simd_integers.load_bytes(x, 7)))
+
+
+def test_bytes_as_floats():
+    x, out = small("uint8", 6), np.zeros(40, np.float32)
+    bytes_as_floats(x, out)
+    np.testing.assert_array_equal(out[: simd.LANES], x[7 : 7 + simd.LANES])
+    assert not out[simd.LANES :].any()
+
+
+@njit
+def interleaved(x, out):
+    simd_integers.interleave_four(x, 2, 20, out, 3)
+
+
+def test_four_rows_in_turn():
+    x, out = small("int8", 5), np.zeros(70, np.int8)
+    interleaved(x, out)
+    np.testing.assert_array_equal(
+        out[3:67], np.stack([x[2 + 20 * i : 18 + 20 * i] for i in range(4)], 1).reshape(-1)
+    )
+    assert not out[:3].any() and not out[67:].any()
 
 
 @pytest.mark.parametrize(

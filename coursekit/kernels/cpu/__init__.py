@@ -28,8 +28,26 @@ from coursekit.kernels.cpu.conv2d_gradients import (
 )
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.int4_linear import int4_linear, int4_linear_textbook, pack_int4
+from coursekit.kernels.cpu.int8_matmul import (
+    int8_matmul,
+    int8_matmul_packed,
+    int8_matmul_packed_textbook,
+    int8_matmul_rows,
+    int8_matmul_textbook,
+    pack_int8,
+    pack_int8_textbook,
+)
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
+from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
+from coursekit.kernels.cpu.linear_packed import (
+    linear_packed,
+    linear_packed_panels,
+    linear_packed_textbook,
+    pack_linear,
+    pack_linear_textbook,
+)
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
@@ -85,11 +103,24 @@ __all__ = [
     "gru",
     "gru_product",
     "gru_textbook",
+    "int4_linear",
+    "int4_linear_textbook",
+    "int8_matmul",
+    "int8_matmul_packed",
+    "int8_matmul_packed_textbook",
+    "int8_matmul_rows",
+    "int8_matmul_textbook",
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",
     "layer_norm_grad_textbook",
     "layer_norm_textbook",
+    "linear",
+    "linear_packed",
+    "linear_packed_panels",
+    "linear_packed_textbook",
+    "linear_textbook",
+    "linear_turned",
     "log_sum_exp",
     "log_sum_exp_rows",
     "log_sum_exp_textbook",
@@ -100,6 +131,11 @@ __all__ = [
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "pack_int4",
+    "pack_int8",
+    "pack_int8_textbook",
+    "pack_linear",
+    "pack_linear_textbook",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",

@@ -17,7 +17,8 @@ from coursekit.kernels.ops.activation import (
 )
 from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
-from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
+from coursekit.kernels.ops.integer import INT4_LINEAR, INT8_MATMUL, INT8_MATMUL_PACKED, PACK_INT4, PACK_INT8
+from coursekit.kernels.ops.linear import BATCHED_MATMUL, LINEAR, LINEAR_PACKED, MATMUL, PACK_LINEAR
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
@@ -28,6 +29,14 @@ OPS: dict[str, Operation] = {
     for op in (
         MATMUL,
         BATCHED_MATMUL,
+        LINEAR,
+        PACK_LINEAR,
+        LINEAR_PACKED,
+        INT8_MATMUL,
+        PACK_INT8,
+        INT8_MATMUL_PACKED,
+        PACK_INT4,
+        INT4_LINEAR,
         CONV2D,
         CONV2D_GRAD_INPUT,
         CONV2D_GRAD_WEIGHT,

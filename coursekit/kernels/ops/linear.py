@@ -79,3 +79,112 @@ BATCHED_MATMUL = Operation(
         Case("one, tiny", "tiny", {"...": (1,), "M": 1, "K": 1, "N": 1}),
     ),
 )
+
+
+def _linear(x, weight, bias=None):
+    x, weight = np.float64(x), np.float64(weight)
+    out = np.einsum("mk,nk->mn", x, weight, optimize=False)
+    return out if bias is None else out + np.float64(bias)
+
+
+def _linear_inputs(rng, op, sizes, dtype):
+    """Products of unit variance, as :func:`_layer_inputs`."""
+    x, weight, bias = standard_normal(rng, LINEAR, sizes, dtype)
+    return x, weight / np.asarray(sqrt(max(sizes["K"], 1)), dtype), bias
+
+
+def _layer(M, K, N):
+    return {"M": M, "K": K, "N": N}
+
+
+LAYER_CASES = (
+    *(Case(f"{m} through 1024-1024", "benchmark", _layer(m, 1024, 1024)) for m in (1, 4, 8, 64)),
+    Case("1 through 4096-4096, 64 MB", "benchmark", _layer(1, 4096, 4096)),
+    Case("64 through 784-128", "benchmark", _layer(64, 784, 128)),
+    Case("one row", "test", _layer(1, 37, 203)),
+    Case("odd", "test", _layer(17, 131, 45)),
+    Case("deep", "test", _layer(70, 1100, 33)),
+    Case("four rows", "test", _layer(4, 19, 64)),
+    Case("one column", "test", _layer(5, 65, 1)),
+    Case("no rows", "test", _layer(0, 4, 5)),
+    Case("empty sum", "test", _layer(4, 0, 5)),
+    Case("no columns", "test", _layer(3, 4, 0)),
+    Case("tiny", "tiny", _layer(3, 5, 7)),
+    Case("over a panel's edge", "tiny", _layer(2, 3, 17)),
+    Case("one number", "tiny", _layer(1, 1, 1)),
+)
+LINEAR_TOLERANCE = {"float32": Tolerance(1e-5, 2e-5), "float64": Tolerance(1e-13, 1e-13)}
+
+LINEAR = Operation(
+    name="linear",
+    formula="out[m, n] = Σₖ x[m, k] · weight[n, k] + bias[n]",
+    inputs=(Array("x", ("M", "K")), Array("weight", ("N", "K")), Array("bias", ("N",), optional=True)),
+    outputs=(Array("out", ("M", "N")),),
+    reference=_linear,
+    count=lambda s, options: s["M"] * s["N"] * (2 * s["K"] + 1),
+    # A sum of K products of unit variance together, in any order.
+    tolerance=LINEAR_TOLERANCE,
+    sample=_linear_inputs,
+    cases=LAYER_CASES,
+)
+
+PANEL = 16
+"""Columns of a packed weight side by side: 16 float32 are one cache line, and whole registers on every machine."""
+
+
+def _panels(s, options):
+    return {"P": -(-s["N"] // PANEL), "16": PANEL}
+
+
+def _pack_linear(weight):
+    N, K = weight.shape
+    P = -(-N // PANEL)
+    padded = np.zeros((P * PANEL, K))
+    padded[:N] = weight
+    return padded.reshape(P, PANEL, K).transpose(0, 2, 1)
+
+
+PACK_LINEAR = Operation(
+    name="pack_linear",
+    formula="panels[p, k, c] = weight[16 p + c, k], and 0 beyond the last row",
+    inputs=(Array("weight", ("N", "K")),),
+    outputs=(Array("panels", ("P", "K", "16")),),
+    derive=_panels,
+    reference=_pack_linear,
+    count=lambda s, options: 0,
+    tolerance={"float32": Tolerance(0, 0), "float64": Tolerance(0, 0)},
+    cases=(
+        Case("1024-1024", "benchmark", {"K": 1024, "N": 1024}),
+        Case("784-128", "benchmark", {"K": 784, "N": 128}),
+        Case("whole panels", "test", {"K": 19, "N": 32}),
+        Case("odd", "test", {"K": 131, "N": 45}),
+        Case("one row", "test", {"K": 7, "N": 1}),
+        Case("nothing to sum", "test", {"K": 0, "N": 5}),
+        Case("no rows", "test", {"K": 4, "N": 0}),
+        Case("tiny", "tiny", {"K": 3, "N": 17}),
+    ),
+)
+
+
+def _linear_packed(x, panels, bias):
+    P, K, _ = panels.shape
+    return _linear(x, panels.transpose(0, 2, 1).reshape(P * PANEL, K)[: len(bias)], bias)
+
+
+def _packed_inputs(rng, op, sizes, dtype):
+    x, weight, bias = _linear_inputs(rng, op, sizes, dtype)
+    return x, np.ascontiguousarray(_pack_linear(weight), dtype), bias
+
+
+LINEAR_PACKED = Operation(
+    name="linear_packed",
+    formula="out[m, n] = Σₖ x[m, k] · panels[n div 16, k, n mod 16] + bias[n]",
+    inputs=(Array("x", ("M", "K")), Array("panels", ("P", "K", "16")), Array("bias", ("N",))),
+    outputs=(Array("out", ("M", "N")),),
+    derive=_panels,
+    reference=_linear_packed,
+    count=LINEAR.count,
+    tolerance=LINEAR_TOLERANCE,
+    sample=_packed_inputs,
+    cases=LAYER_CASES,
+)

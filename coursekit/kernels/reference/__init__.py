@@ -9,7 +9,10 @@ from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
+from coursekit.kernels.reference.int4_linear import int4_linear, pack_int4
+from coursekit.kernels.reference.int8_matmul import int8_matmul, int8_matmul_packed, pack_int8
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
+from coursekit.kernels.reference.linear import linear, linear_packed, pack_linear
 from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
@@ -32,11 +35,19 @@ __all__ = [
     "conv2d_grad_weight",
     "embedding",
     "gru",
+    "int4_linear",
+    "int8_matmul",
+    "int8_matmul_packed",
     "layer_norm",
     "layer_norm_grad",
+    "linear",
+    "linear_packed",
     "log_sum_exp",
     "lstm",
     "matmul",
+    "pack_int4",
+    "pack_int8",
+    "pack_linear",
     "reduce",
     "rms_norm",
     "rnn",
