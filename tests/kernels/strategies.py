@@ -60,9 +60,18 @@ def a_look_up(draw, op):
     return {"...": tuple(draw(st.lists(edges, min_size=1, max_size=3))), **sizes}, {}
 
 
+@st.composite
+def a_sparse_product(draw, op, tall):
+    """Rows in blocks of ``tall``, and numbers only where there is a place for them."""
+    sizes = {"R": tall * draw(edges), "K": draw(edges), "N": draw(st.sampled_from([0, 1, 3, 8, 17, 70]))}
+    return {**sizes, "Z": draw(st.sampled_from([0, 1, 5, 40])) if sizes["R"] and sizes["K"] else 0}, {}
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
+    "csr_matmul": lambda op: a_sparse_product(op, 1),
+    "block_sparse_matmul": lambda op: a_sparse_product(op, 8),
     "conv2d": convolution,
     "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
     "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),

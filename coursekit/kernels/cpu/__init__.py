@@ -12,6 +12,11 @@ from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
+from coursekit.kernels.cpu.block_sparse_matmul import (
+    block_sparse_matmul,
+    block_sparse_matmul_rows,
+    block_sparse_matmul_textbook,
+)
 from coursekit.kernels.cpu.conv2d import (
     conv2d,
     conv2d_direct,
@@ -26,6 +31,7 @@ from coursekit.kernels.cpu.conv2d_gradients import (
     conv2d_grad_weight,
     conv2d_grad_weight_direct,
 )
+from coursekit.kernels.cpu.csr_matmul import csr_matmul, csr_matmul_rows, csr_matmul_textbook
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
@@ -68,6 +74,9 @@ __all__ = [
     "bias_silu",
     "bias_silu_fused",
     "bias_silu_textbook",
+    "block_sparse_matmul",
+    "block_sparse_matmul_rows",
+    "block_sparse_matmul_textbook",
     "conv2d",
     "conv2d_direct",
     "conv2d_grad_input",
@@ -78,6 +87,9 @@ __all__ = [
     "conv2d_tiled",
     "conv2d_winograd",
     "conv2d_winograd_small",
+    "csr_matmul",
+    "csr_matmul_rows",
+    "csr_matmul_textbook",
     "embedding",
     "embedding_rows",
     "embedding_textbook",

@@ -15,6 +15,7 @@ from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
+from coursekit.kernels.reference.sparse import block_sparse_matmul, csr_matmul
 from coursekit.kernels.reference.training import adam_step, embedding, layer_norm_grad, softmax_grad
 
 rungs = boundary.rungs
@@ -27,9 +28,11 @@ __all__ = [
     "bias_gelu",
     "bias_relu",
     "bias_silu",
+    "block_sparse_matmul",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "csr_matmul",
     "embedding",
     "gru",
     "layer_norm",
