@@ -67,11 +67,20 @@ def a_sparse_product(draw, op, tall):
     return {**sizes, "Z": draw(st.sampled_from([0, 1, 5, 40])) if sizes["R"] and sizes["K"] else 0}, {}
 
 
+@st.composite
+def a_binary_product(draw, op):
+    """A number of entries that takes the words there are."""
+    W = draw(edges)
+    k = draw(st.sampled_from([0, 64 * W, max(64 * W - 63, 0)]))
+    return {"M": draw(edges), "N": draw(st.sampled_from([0, 1, 3, 17, 70])), "W": W}, {"k": k}
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
     "csr_matmul": lambda op: a_sparse_product(op, 1),
     "block_sparse_matmul": lambda op: a_sparse_product(op, 8),
+    "binary_matmul": a_binary_product,
     "conv2d": convolution,
     "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
     "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),

@@ -12,6 +12,13 @@ from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
+from coursekit.kernels.cpu.binary_matmul import (
+    binary_matmul,
+    binary_matmul_tables,
+    binary_matmul_textbook,
+    binary_matmul_vectors,
+    binary_matmul_words,
+)
 from coursekit.kernels.cpu.block_sparse_matmul import (
     block_sparse_matmul,
     block_sparse_matmul_rows,
@@ -39,6 +46,7 @@ from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_gr
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
+from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
@@ -74,6 +82,11 @@ __all__ = [
     "bias_silu",
     "bias_silu_fused",
     "bias_silu_textbook",
+    "binary_matmul",
+    "binary_matmul_tables",
+    "binary_matmul_textbook",
+    "binary_matmul_vectors",
+    "binary_matmul_words",
     "block_sparse_matmul",
     "block_sparse_matmul_rows",
     "block_sparse_matmul_textbook",
@@ -112,6 +125,8 @@ __all__ = [
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "pack_signs",
+    "pack_signs_textbook",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",

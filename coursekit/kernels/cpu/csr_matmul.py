@@ -116,7 +116,7 @@ def csr_matmul(values, columns, starts, x, *, out=None):
     A row of ``out`` stays in registers, eight vectors of it, while its products are added in the order in which they
     are stored; the columns of x that this takes are first copied side by side: Hong et al., "Adaptive Sparse Tiling
     for Sparse Matrix Multiplication", PPoPP 2019, section 3, has the idea. The error is at most Z · 2⁻²⁴ · Σ|values·x|
-    in float32, where a row holds Z numbers. It overtakes the dense product where some 70 % are zeros
+    in float32, where a row holds Z numbers. It overtakes the dense product where some 55 % are zeros
     (``benchmarks/sparsity.py``). :func:`coursekit.kernels.formats.to_csr` makes the first three arguments.
 
     Args:

@@ -16,6 +16,7 @@ from coursekit.kernels.ops.activation import (
     SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
 )
 from coursekit.kernels.ops.attention import ATTENTION
+from coursekit.kernels.ops.binary import BINARY_MATMUL, PACK_SIGNS
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
@@ -52,5 +53,7 @@ OPS: dict[str, Operation] = {
         LAYER_NORM_GRAD,
         CSR_MATMUL,
         BLOCK_SPARSE_MATMUL,
+        PACK_SIGNS,
+        BINARY_MATMUL,
     )
 }

@@ -8,6 +8,7 @@ from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
+from coursekit.kernels.reference.binary import binary_matmul, pack_signs
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
@@ -28,6 +29,7 @@ __all__ = [
     "bias_gelu",
     "bias_relu",
     "bias_silu",
+    "binary_matmul",
     "block_sparse_matmul",
     "conv2d",
     "conv2d_grad_input",
@@ -40,6 +42,7 @@ __all__ = [
     "log_sum_exp",
     "lstm",
     "matmul",
+    "pack_signs",
     "reduce",
     "rms_norm",
     "rnn",
