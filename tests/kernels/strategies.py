@@ -75,12 +75,23 @@ def a_binary_product(draw, op):
     return {"M": draw(edges), "N": draw(st.sampled_from([0, 1, 3, 17, 70])), "W": W}, {"k": k}
 
 
+@st.composite
+def a_histogram(draw, op):
+    low, span = draw(st.sampled_from([-1.0, 0.0, 0.3])), draw(st.sampled_from([0.5, 1.0, 3.7]))
+    options = {"bins": draw(st.sampled_from([1, 2, 7, 300])), "low": low, "high": low + span}
+    return {"...": tuple(draw(st.lists(edges, max_size=3)))}, options
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
     "csr_matmul": lambda op: a_sparse_product(op, 1),
     "block_sparse_matmul": lambda op: a_sparse_product(op, 8),
     "binary_matmul": a_binary_product,
+    "histogram": a_histogram,
+    "kmeans_step": lambda op: st.tuples(
+        st.fixed_dictionaries({"N": edges, "C": edges.filter(bool)}), st.just({})
+    ),
     "conv2d": convolution,
     "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
     "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),

@@ -41,6 +41,8 @@ from coursekit.kernels.cpu.conv2d_gradients import (
 from coursekit.kernels.cpu.csr_matmul import csr_matmul, csr_matmul_rows, csr_matmul_textbook
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.histogram import histogram, histogram_private, histogram_textbook
+from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, kmeans_step_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
@@ -110,6 +112,12 @@ __all__ = [
     "gru",
     "gru_product",
     "gru_textbook",
+    "histogram",
+    "histogram_private",
+    "histogram_textbook",
+    "kmeans_step",
+    "kmeans_step_search",
+    "kmeans_step_textbook",
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",

@@ -212,10 +212,10 @@ def binary_matmul_tables(a, b, *, k=0, out=None):
 def binary_matmul(a, b, *, k=0, out=None):
     """The products of rows of ±1, packed as bits by :func:`coursekit.kernels.cpu.pack_signs`.
 
-    Where the machine counts the ones of whole vectors, as :func:`binary_matmul_vectors` does; where it has the look-up of
-    bytes, by tables, which Muła, Kurz and Lemire, "Faster Population Counts Using AVX2 Instructions", The Computer
-    Journal 61(1), 2018, section 3, use for the count alone, and Wei et al., "T-MAC", EuroSys 2025, for products of
-    few bits; otherwise by words. All give the same, which is exact up to k = 2³¹ - 1.
+    Where the machine counts the ones of whole vectors, as :func:`binary_matmul_vectors` does; where it has the
+    look-up of bytes, by tables; otherwise by words. Tables serve Muła, Kurz and Lemire, "Faster Population Counts Using
+    AVX2 Instructions", The Computer Journal 61(1), 2018, section 3, for the count alone, and Wei et al., "T-MAC",
+    EuroSys 2025, for products of few bits. All give the same, which is exact up to k = 2³¹ - 1.
 
     Args:
         a: shape (M, W), uint64; NumPy array or torch tensor on the CPU.

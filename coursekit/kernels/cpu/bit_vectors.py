@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from coursekit.kernels.cpu.simd import BYTES, FEATURES, Vector, _declare, _is_array, _suffix, vector_of
+from coursekit.kernels.cpu.simd import BYTES, FEATURES, Vector, _declare, _is_array, _suffix, _twin, vector_of
 
 _BYTE = ir.IntType(8)
 _SIXTEEN = ir.VectorType(_BYTE, 16)
@@ -107,3 +107,16 @@ def look_up(typing, table, index):
         return (_look_up_by_pieces if HAS_LOOK_UP else _look_up_one_by_one)(builder, *arguments)
 
     return table(table, index), lower
+
+
+@intrinsic
+def truncate(typing, vector):
+    """Floating-point numbers without their fractions, as integers of the same size; they have to fit those."""
+    if not isinstance(vector, Vector) or vector.dtype not in (types.float32, types.float64):
+        return None
+    integers = _twin(vector)
+
+    def lower(context, builder, signature, arguments):
+        return builder.fptosi(arguments[0], context.get_value_type(integers))
+
+    return integers(vector), lower

@@ -17,6 +17,7 @@ from coursekit.kernels.ops.activation import (
 )
 from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.binary import BINARY_MATMUL, PACK_SIGNS
+from coursekit.kernels.ops.codebook import HISTOGRAM, KMEANS_STEP
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
@@ -55,5 +56,7 @@ OPS: dict[str, Operation] = {
         BLOCK_SPARSE_MATMUL,
         PACK_SIGNS,
         BINARY_MATMUL,
+        HISTOGRAM,
+        KMEANS_STEP,
     )
 }

@@ -9,6 +9,7 @@ from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.binary import binary_matmul, pack_signs
+from coursekit.kernels.reference.codebook import histogram, kmeans_step
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
@@ -37,6 +38,8 @@ __all__ = [
     "csr_matmul",
     "embedding",
     "gru",
+    "histogram",
+    "kmeans_step",
     "layer_norm",
     "layer_norm_grad",
     "log_sum_exp",
