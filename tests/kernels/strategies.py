@@ -87,6 +87,9 @@ OWN = {
     "embedding": a_look_up,
     "csr_matmul": lambda op: a_sparse_product(op, 1),
     "block_sparse_matmul": lambda op: a_sparse_product(op, 8),
+    "two_four_matmul": lambda op: st.tuples(
+        st.fixed_dictionaries({"R": edges, "K": st.sampled_from([0, 8, 24]), "N": edges}), st.just({})
+    ),
     "binary_matmul": a_binary_product,
     "histogram": a_histogram,
     "kmeans_step": lambda op: st.tuples(

@@ -111,3 +111,52 @@ def test_what_no_format_takes():
         formats.to_blocks(np.ones((9, 2)))
     with pytest.raises(ValueError, match=r"to_csr: dense must be a matrix; got shape \(3,\)"):
         formats.to_csr(np.ones(3))
+
+
+TWO_FOUR = pytest.mark.parametrize(
+    "function", [*cpu.rungs("two_four_matmul").values(), reference.two_four_matmul]
+)
+
+
+def two_four(shape, seed=0):
+    """A dense matrix with two numbers, or fewer, in each four."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.standard_normal((*shape[:1], shape[1] // 4, 4))
+    ranks = rng.random(numbers.shape).argsort(2)
+    return (numbers * (ranks < rng.integers(0, 3, (*numbers.shape[:2], 1)))).reshape(shape)
+
+
+@TWO_FOUR
+def test_two_four_is_the_dense_product(function):
+    dense, x = two_four((19, 48)), np.random.default_rng(1).standard_normal((48, 70))
+    values, positions = formats.to_two_four(dense)
+    assert (values.shape, positions.shape) == ((19, 24), (19, 6))
+    np.testing.assert_array_equal(formats.from_two_four(values, positions), dense)
+    np.testing.assert_allclose(function(values, positions, x), dense @ x, 1e-13, 1e-13)
+    np.testing.assert_allclose(function(values, positions, x[:, :1]), dense @ x[:, :1], 1e-13, 1e-13)
+
+
+@TWO_FOUR
+def test_two_four_takes_columns_by_eights(function):
+    with pytest.raises(ValueError, match="two_four_matmul: x must have a multiple of 8 rows; got 12"):
+        function(np.ones((2, 6)), np.ones((2, 1), np.uint8), np.ones((12, 3)))
+
+
+@pytest.mark.parametrize(
+    ("dense", "words"),
+    [(np.ones((2, 8)), "two zeros or more in each four"), (np.ones((2, 4)), "a multiple of 8 columns")],
+)
+def test_what_is_not_two_four(dense, words):
+    with pytest.raises(ValueError, match=f"to_two_four: dense must have {words}"):
+        formats.to_two_four(dense)
+
+
+def test_two_four_gives_the_same_bits_for_any_number_of_threads():
+    for N in (1, 90):
+        arrays = OPS["two_four_matmul"].draw(np.random.default_rng(2), {"R": 200, "K": 800, "N": N})
+        once = cpu.two_four_matmul(*arrays)
+        cpu.set_num_threads(3)
+        try:
+            np.testing.assert_array_equal(cpu.two_four_matmul(*arrays), once)
+        finally:
+            cpu.set_num_threads(1)

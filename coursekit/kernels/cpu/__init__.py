@@ -60,6 +60,7 @@ from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.softmax_grad import softmax_grad, softmax_grad_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
+from coursekit.kernels.cpu.two_four_matmul import two_four_matmul, two_four_matmul_textbook
 
 rungs = boundary.rungs
 
@@ -154,4 +155,6 @@ __all__ = [
     "softmax_grad_textbook",
     "softmax_rows",
     "softmax_textbook",
+    "two_four_matmul",
+    "two_four_matmul_textbook",
 ]

@@ -60,7 +60,7 @@ VECTORS = 8
 
 
 @compiled
-def _row_of_eight(values, first, columns, panel, out, at):
+def row_of_eight(values, first, columns, panel, out, at):
     """One row of out, eight vectors of it."""
     n, wide = width(panel), VECTORS * width(panel)
     a = b = c = d = e = f = g = h = broadcast(panel.dtype.type(0))
@@ -81,7 +81,7 @@ def _row_of_eight(values, first, columns, panel, out, at):
 
 
 @compiled
-def _row_of_less(values, first, columns, panel, wide, out, at, count):
+def row_of_less(values, first, columns, panel, wide, out, at, count):
     """``count`` numbers of a row of out, vector by vector."""
     n = width(panel)
     for j in range(0, count, n):
@@ -104,9 +104,9 @@ def _panels(values, columns, starts, x, out):
         for r in range(R):
             first, some = starts[r], columns[starts[r] : starts[r + 1]]
             if whole:
-                _row_of_eight(values, first, some, panel.reshape(-1), flat, r * N + j)
+                row_of_eight(values, first, some, panel.reshape(-1), flat, r * N + j)
             else:
-                _row_of_less(values, first, some, panel.reshape(-1), wide, flat, r * N + j, count)
+                row_of_less(values, first, some, panel.reshape(-1), wide, flat, r * N + j, count)
 
 
 @boundary(OPS["csr_matmul"])

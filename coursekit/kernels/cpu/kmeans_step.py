@@ -146,8 +146,8 @@ def kmeans_step(x, centres, *, out=None):
     """One step of Lloyd's algorithm for numbers: Lloyd, "Least squares quantization in PCM", IEEE TIT 28(2), 1982.
 
     Up to a thousand centres, a vector of numbers is compared with all borders between them, and with more, each number
-    with those on its way through a search. A border is ½a + ½b in the dtype of x, and belongs to the upper cell. Sums are
-    in float64, so that the error of a mean is half a unit in the last place, and N · 2⁻⁵³ of the mean of |x|.
+    with those on its way through a search. A border is ½a + ½b in the dtype of x, and belongs to the upper cell. Sums
+    are in float64, so that the error of a mean is half a unit in the last place, and N · 2⁻⁵³ of the mean of |x|.
 
     Args:
         x: shape (N,), float32 or float64; NumPy array or torch tensor on the CPU.

@@ -23,7 +23,7 @@ from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
-from coursekit.kernels.ops.sparse import BLOCK_SPARSE_MATMUL, CSR_MATMUL
+from coursekit.kernels.ops.sparse import BLOCK_SPARSE_MATMUL, CSR_MATMUL, TWO_FOUR_MATMUL
 from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
 
 OPS: dict[str, Operation] = {
@@ -54,6 +54,7 @@ OPS: dict[str, Operation] = {
         LAYER_NORM_GRAD,
         CSR_MATMUL,
         BLOCK_SPARSE_MATMUL,
+        TWO_FOUR_MATMUL,
         PACK_SIGNS,
         BINARY_MATMUL,
         HISTOGRAM,

@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from coursekit.kernels.contract import Array, Case, Operation, Tolerance
+from coursekit.kernels.contract import Array, Case, Operation, Tolerance, standard_normal
 
 TALL = 8
 """Rows of a block in ``block_sparse_matmul``."""
@@ -126,4 +126,57 @@ BLOCK_SPARSE_MATMUL = _operation(
     TALL,
     _block_sparse_matmul,
     TALL,
+)
+
+
+def columns_of(positions: np.ndarray) -> np.ndarray:
+    """The columns of the numbers of a 2:4 matrix, (R, K/2), from its bytes of four positions of two bits, (R, K/8)."""
+    R, bytes_ = positions.shape
+    places = positions[:, :, None] >> np.uint8([0, 2, 4, 6]) & 3
+    return (places + np.arange(2 * bytes_).reshape(bytes_, 2).repeat(2, 1) * 4).reshape(R, 4 * bytes_)
+
+
+def _two_four_matmul(values, positions, x):
+    with np.errstate(invalid="ignore"):
+        return (np.float64(values)[:, :, None] * np.float64(x)[columns_of(positions)]).sum(1)
+
+
+def _two_four_sizes(s, options):
+    if s["K"] % 8:
+        raise ValueError(f"two_four_matmul: x must have a multiple of 8 rows; got {s['K']}")
+    return {"K/2": s["K"] // 2, "K/8": s["K"] // 8}
+
+
+def _unit_sums(rng, op, sizes, dtype):
+    values, positions, x = standard_normal(rng, op, sizes, dtype)
+    return values / np.asarray(sqrt(max(sizes["K/2"], 1)), dtype), positions, x
+
+
+TWO_FOUR_MATMUL = Operation(
+    name="two_four_matmul",
+    formula="out[r] = Σ values[r, i] · x[4⌊i/2⌋ + p], p being bits 2(i mod 4) and the next of positions[r, ⌊i/4⌋]",
+    inputs=(
+        Array("values", ("R", "K/2")),
+        Array("positions", ("R", "K/8"), "uint8"),
+        Array("x", ("K", "N")),
+    ),
+    outputs=(Array("out", ("R", "N")),),
+    derive=_two_four_sizes,
+    reference=_two_four_matmul,
+    count=lambda s, options: s["R"] * s["K"] * s["N"],
+    tolerance=SUMS,
+    sample=_unit_sums,
+    cases=(
+        Case("1024x1024x64", "benchmark", {"R": 1024, "K": 1024, "N": 64}),
+        Case("1024x1024x256", "benchmark", {"R": 1024, "K": 1024, "N": 256}),
+        Case("4096x4096, one column", "benchmark", {"R": 4096, "K": 4096, "N": 1}),
+        Case("a panel and a half", "test", {"R": 13, "K": 40, "N": 101}),
+        Case("odd", "test", {"R": 37, "K": 136, "N": 33}),
+        Case("one column", "test", {"R": 9, "K": 64, "N": 1}),
+        Case("no rows", "test", {"R": 0, "K": 8, "N": 5}),
+        Case("no columns", "test", {"R": 4, "K": 8, "N": 0}),
+        Case("empty sums", "test", {"R": 4, "K": 0, "N": 5}),
+        Case("a few", "tiny", {"R": 3, "K": 8, "N": 2}),
+        Case("nothing, tiny", "tiny", {"R": 3, "K": 0, "N": 2}),
+    ),
 )

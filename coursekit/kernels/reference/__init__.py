@@ -17,7 +17,7 @@ from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
-from coursekit.kernels.reference.sparse import block_sparse_matmul, csr_matmul
+from coursekit.kernels.reference.sparse import block_sparse_matmul, csr_matmul, two_four_matmul
 from coursekit.kernels.reference.training import adam_step, embedding, layer_norm_grad, softmax_grad
 
 rungs = boundary.rungs
@@ -53,4 +53,5 @@ __all__ = [
     "scale_shift_gelu_scale_shift_clip",
     "softmax",
     "softmax_grad",
+    "two_four_matmul",
 ]

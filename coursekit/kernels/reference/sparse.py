@@ -77,3 +77,27 @@ def block_sparse_matmul(blocks, columns, starts, x, *, out=None):
     places = torch.stack([rows.reshape(-1), columns.long()[:, None].expand(Z, tall).reshape(-1)])
     sparse = torch.sparse_coo_tensor(places, blocks.reshape(-1), (len(out), len(x)), check_invariants=False)
     out.copy_(sparse @ x)
+
+
+@boundary(OPS["two_four_matmul"])
+def two_four_matmul(values, positions, x, *, out=None):
+    """A 2:4 sparse matrix times a dense one, made dense first: torch has this product on some GPUs only.
+
+    Args:
+        values: shape (R, K/2), float32 or float64; NumPy array or torch tensor.
+        positions: shape (R, K/8), uint8, of the same kind: four positions of two bits in a byte.
+        x: shape (K, N), of the dtype and kind of values, K being a multiple of 8.
+        out: shape (R, N), filled and returned where given; it must not share memory with the inputs.
+
+    Returns:
+        Shape (R, N), of the dtype and kind of values.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype.
+        ValueError: shapes do not fit, or ``out`` cannot be written without harm.
+    """
+    fours = torch.arange(values.shape[1], device=x.device) // 2 * 4
+    shifts = torch.tensor([0, 2, 4, 6], device=x.device)
+    places = (positions.long()[:, :, None] >> shifts & 3).reshape(values.shape) + fours
+    dense = values.new_zeros(len(values), len(x)).scatter_add_(1, places, values)
+    torch.mm(dense, x, out=out)
