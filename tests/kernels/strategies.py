@@ -79,7 +79,7 @@ def a_binary_product(draw, op):
 def a_histogram(draw, op):
     low, span = draw(st.sampled_from([-1.0, 0.0, 0.3])), draw(st.sampled_from([0.5, 1.0, 3.7]))
     options = {"bins": draw(st.sampled_from([1, 2, 7, 300])), "low": low, "high": low + span}
-    return {"...": tuple(draw(st.lists(edges, max_size=3)))}, options
+    return {"...": tuple(draw(st.lists(edges, min_size=1, max_size=3)))}, options
 
 
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
