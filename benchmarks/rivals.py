@@ -85,7 +85,12 @@ def _chain(x, scale, shift, gain, offset, limit=6.0):
     return (gelu * gain + offset).clamp(-limit, limit)
 
 
+def histogram(x, bins, low, high):
+    return torch.histc(x, bins, low, high)
+
+
 RIVALS = {
+    "histogram": {"torch.histc": histogram},
     "embedding": {"torch, no out": functional.embedding},
     "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
     "int4_linear": {"torch": int4_linear},

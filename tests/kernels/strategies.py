@@ -66,10 +66,42 @@ def a_packed_product(draw, op):
     return {"M": draw(edges), "K": draw(edges)}, {"columns": draw(edges)}
 
 
+@st.composite
+def a_sparse_product(draw, op, tall):
+    """Rows in blocks of ``tall``, and numbers only where there is a place for them."""
+    sizes = {"R": tall * draw(edges), "K": draw(edges), "N": draw(st.sampled_from([0, 1, 3, 8, 17, 70]))}
+    return {**sizes, "Z": draw(st.sampled_from([0, 1, 5, 40])) if sizes["R"] and sizes["K"] else 0}, {}
+
+
+@st.composite
+def a_binary_product(draw, op):
+    """A number of entries that takes the words there are."""
+    W = draw(edges)
+    k = draw(st.sampled_from([0, 64 * W, max(64 * W - 63, 0)]))
+    return {"M": draw(edges), "N": draw(st.sampled_from([0, 1, 3, 17, 70])), "W": W}, {"k": k}
+
+
+@st.composite
+def a_histogram(draw, op):
+    low, span = draw(st.sampled_from([-1.0, 0.0, 0.3])), draw(st.sampled_from([0.5, 1.0, 3.7]))
+    options = {"bins": draw(st.sampled_from([1, 2, 7, 300])), "low": low, "high": low + span}
+    return {"...": tuple(draw(st.lists(edges, min_size=1, max_size=3)))}, options
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
     "int8_matmul_packed": a_packed_product,
+    "csr_matmul": lambda op: a_sparse_product(op, 1),
+    "block_sparse_matmul": lambda op: a_sparse_product(op, 8),
+    "two_four_matmul": lambda op: st.tuples(
+        st.fixed_dictionaries({"R": edges, "K": st.sampled_from([0, 8, 24]), "N": edges}), st.just({})
+    ),
+    "binary_matmul": a_binary_product,
+    "histogram": a_histogram,
+    "kmeans_step": lambda op: st.tuples(
+        st.fixed_dictionaries({"N": edges, "C": edges.filter(bool)}), st.just({})
+    ),
     "conv2d": convolution,
     "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
     "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numba import njit
 from numba.core.errors import TypingError
 
-from coursekit.kernels.cpu import simd, simd_integers, vector_math
+from coursekit.kernels.cpu import bit_vectors, simd, simd_integers, vector_math
 
 FLOATS, INTEGERS = ("float32", "float64"), ("int32", "int64")
 
@@ -238,6 +238,36 @@ def test_four_rows_in_turn():
 def test_what_does_not_fit_is_not_compiled(wrong):
     with pytest.raises(TypingError):
         njit(wrong)(np.ones(40, np.float32))
+
+
+@njit
+def bits_and_bytes(words, floats, table, index, counts, found):
+    simd.store(counts, 0, bit_vectors.count_ones(simd.load(words, 0)))
+    simd.store(found, 0, bit_vectors.look_up(bit_vectors.load_table(table, 3), simd.load(index, 1)))
+    one = bit_vectors.count_ones(words[0])
+    return one, bit_vectors.bits_of(simd.load(floats, 0) > simd.load(floats, 1))
+
+
+def test_bits_and_bytes():
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 2**64 - 1, 20, np.uint64, endpoint=True)
+    words[0] = 2**64 - 1
+    floats, table = rng.standard_normal(40).astype(np.float32), rng.integers(0, 255, 30).astype(np.uint8)
+    index, counts, found = (
+        rng.integers(0, 16, 99).astype(np.uint8),
+        np.empty_like(words),
+        np.zeros(99, np.uint8),
+    )
+    one, mask = bits_and_bytes(words, floats, table, index, counts, found)
+    lanes = simd.BYTES // 8
+    assert [int(w).bit_count() for w in words[:lanes]] == counts[:lanes].tolist()
+    assert one == 64
+    assert [bool(mask >> i & 1) for i in range(64)] == [
+        *(floats[: simd.LANES] > floats[1 : simd.LANES + 1]),
+        *[False] * (64 - simd.LANES),
+    ]
+    np.testing.assert_array_equal(found[: simd.BYTES], table[3 + index[1 : simd.BYTES + 1]])
+    assert not found[simd.BYTES :].any()
 
 
 # Largest errors found over all float32, in units in the last place of the result: benchmarks/accuracy.py.

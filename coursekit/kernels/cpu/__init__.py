@@ -12,6 +12,18 @@ from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
+from coursekit.kernels.cpu.binary_matmul import (
+    binary_matmul,
+    binary_matmul_tables,
+    binary_matmul_textbook,
+    binary_matmul_vectors,
+    binary_matmul_words,
+)
+from coursekit.kernels.cpu.block_sparse_matmul import (
+    block_sparse_matmul,
+    block_sparse_matmul_rows,
+    block_sparse_matmul_textbook,
+)
 from coursekit.kernels.cpu.conv2d import (
     conv2d,
     conv2d_direct,
@@ -26,8 +38,10 @@ from coursekit.kernels.cpu.conv2d_gradients import (
     conv2d_grad_weight,
     conv2d_grad_weight_direct,
 )
+from coursekit.kernels.cpu.csr_matmul import csr_matmul, csr_matmul_rows, csr_matmul_textbook
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.histogram import histogram, histogram_private, histogram_textbook
 from coursekit.kernels.cpu.int4_linear import int4_linear, int4_linear_textbook, pack_int4
 from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul,
@@ -38,6 +52,7 @@ from coursekit.kernels.cpu.int8_matmul import (
     pack_int8,
     pack_int8_textbook,
 )
+from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, kmeans_step_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
@@ -51,6 +66,7 @@ from coursekit.kernels.cpu.linear_packed import (
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
+from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
@@ -62,6 +78,7 @@ from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
 from coursekit.kernels.cpu.softmax_grad import softmax_grad, softmax_grad_textbook
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
+from coursekit.kernels.cpu.two_four_matmul import two_four_matmul, two_four_matmul_textbook
 
 rungs = boundary.rungs
 
@@ -86,6 +103,14 @@ __all__ = [
     "bias_silu",
     "bias_silu_fused",
     "bias_silu_textbook",
+    "binary_matmul",
+    "binary_matmul_tables",
+    "binary_matmul_textbook",
+    "binary_matmul_vectors",
+    "binary_matmul_words",
+    "block_sparse_matmul",
+    "block_sparse_matmul_rows",
+    "block_sparse_matmul_textbook",
     "conv2d",
     "conv2d_direct",
     "conv2d_grad_input",
@@ -96,6 +121,9 @@ __all__ = [
     "conv2d_tiled",
     "conv2d_winograd",
     "conv2d_winograd_small",
+    "csr_matmul",
+    "csr_matmul_rows",
+    "csr_matmul_textbook",
     "embedding",
     "embedding_rows",
     "embedding_textbook",
@@ -103,6 +131,9 @@ __all__ = [
     "gru",
     "gru_product",
     "gru_textbook",
+    "histogram",
+    "histogram_private",
+    "histogram_textbook",
     "int4_linear",
     "int4_linear_textbook",
     "int8_matmul",
@@ -110,6 +141,9 @@ __all__ = [
     "int8_matmul_packed_textbook",
     "int8_matmul_rows",
     "int8_matmul_textbook",
+    "kmeans_step",
+    "kmeans_step_search",
+    "kmeans_step_textbook",
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",
@@ -136,6 +170,8 @@ __all__ = [
     "pack_int8_textbook",
     "pack_linear",
     "pack_linear_textbook",
+    "pack_signs",
+    "pack_signs_textbook",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",
@@ -155,4 +191,6 @@ __all__ = [
     "softmax_grad_textbook",
     "softmax_rows",
     "softmax_textbook",
+    "two_four_matmul",
+    "two_four_matmul_textbook",
 ]

@@ -8,6 +8,8 @@ from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
+from coursekit.kernels.reference.binary import binary_matmul, pack_signs
+from coursekit.kernels.reference.codebook import histogram, kmeans_step
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.int4_linear import int4_linear, pack_int4
 from coursekit.kernels.reference.int8_matmul import int8_matmul, int8_matmul_packed, pack_int8
@@ -18,6 +20,7 @@ from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
+from coursekit.kernels.reference.sparse import block_sparse_matmul, csr_matmul, two_four_matmul
 from coursekit.kernels.reference.training import adam_step, embedding, layer_norm_grad, softmax_grad
 
 rungs = boundary.rungs
@@ -30,14 +33,19 @@ __all__ = [
     "bias_gelu",
     "bias_relu",
     "bias_silu",
+    "binary_matmul",
+    "block_sparse_matmul",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
+    "csr_matmul",
     "embedding",
     "gru",
+    "histogram",
     "int4_linear",
     "int8_matmul",
     "int8_matmul_packed",
+    "kmeans_step",
     "layer_norm",
     "layer_norm_grad",
     "linear",
@@ -48,6 +56,7 @@ __all__ = [
     "pack_int4",
     "pack_int8",
     "pack_linear",
+    "pack_signs",
     "reduce",
     "rms_norm",
     "rnn",
@@ -55,4 +64,5 @@ __all__ = [
     "scale_shift_gelu_scale_shift_clip",
     "softmax",
     "softmax_grad",
+    "two_four_matmul",
 ]
