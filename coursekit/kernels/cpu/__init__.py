@@ -4,6 +4,17 @@ NumPy arrays give NumPy arrays; torch tensors on the CPU are read in place and g
 input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the versions by name.
 """
 
+from coursekit.kernels.cpu.activation_gradients import (
+    bias_gelu_grad,
+    bias_gelu_grad_fused,
+    bias_gelu_grad_textbook,
+    bias_relu_grad,
+    bias_relu_grad_fused,
+    bias_relu_grad_textbook,
+    bias_silu_grad,
+    bias_silu_grad_fused,
+    bias_silu_grad_textbook,
+)
 from coursekit.kernels.cpu.adam_step import adam_step, adam_step_fused, adam_step_textbook
 from coursekit.kernels.cpu.add_layer_norm import add_layer_norm, add_layer_norm_fused, add_layer_norm_textbook
 from coursekit.kernels.cpu.arrays import boundary
@@ -61,12 +72,21 @@ __all__ = [
     "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
+    "bias_gelu_grad",
+    "bias_gelu_grad_fused",
+    "bias_gelu_grad_textbook",
     "bias_gelu_textbook",
     "bias_relu",
     "bias_relu_fused",
+    "bias_relu_grad",
+    "bias_relu_grad_fused",
+    "bias_relu_grad_textbook",
     "bias_relu_textbook",
     "bias_silu",
     "bias_silu_fused",
+    "bias_silu_grad",
+    "bias_silu_grad_fused",
+    "bias_silu_grad_textbook",
     "bias_silu_textbook",
     "conv2d",
     "conv2d_direct",

@@ -15,6 +15,7 @@ from coursekit.kernels.ops.activation import (
     BIAS_SILU,
     SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
 )
+from coursekit.kernels.ops.activation_gradients import BIAS_GELU_GRAD, BIAS_RELU_GRAD, BIAS_SILU_GRAD
 from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
@@ -49,5 +50,8 @@ OPS: dict[str, Operation] = {
         EMBEDDING,
         SOFTMAX_GRAD,
         LAYER_NORM_GRAD,
+        BIAS_RELU_GRAD,
+        BIAS_SILU_GRAD,
+        BIAS_GELU_GRAD,
     )
 }

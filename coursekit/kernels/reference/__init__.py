@@ -4,6 +4,7 @@ NumPy arrays give NumPy arrays, torch tensors (on any device) give torch tensors
 """
 
 from coursekit.kernels.reference.activation import bias_relu, bias_silu, scale_shift_gelu_scale_shift_clip
+from coursekit.kernels.reference.activation_gradients import bias_gelu_grad, bias_relu_grad, bias_silu_grad
 from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
@@ -25,8 +26,11 @@ __all__ = [
     "attention",
     "batched_matmul",
     "bias_gelu",
+    "bias_gelu_grad",
     "bias_relu",
+    "bias_relu_grad",
     "bias_silu",
+    "bias_silu_grad",
     "conv2d",
     "conv2d_grad_input",
     "conv2d_grad_weight",
