@@ -44,6 +44,13 @@ from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_gr
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
+from coursekit.kernels.cpu.pooling import avg_pool2d, avg_pool2d_textbook, max_pool2d, max_pool2d_textbook
+from coursekit.kernels.cpu.pooling_gradients import (
+    avg_pool2d_grad,
+    avg_pool2d_grad_textbook,
+    max_pool2d_grad,
+    max_pool2d_grad_textbook,
+)
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
@@ -68,6 +75,10 @@ __all__ = [
     "attention",
     "attention_flash",
     "attention_textbook",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "avg_pool2d_grad_textbook",
+    "avg_pool2d_textbook",
     "batched_matmul",
     "batched_matmul_textbook",
     "bias_gelu",
@@ -120,6 +131,10 @@ __all__ = [
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "max_pool2d",
+    "max_pool2d_grad",
+    "max_pool2d_grad_textbook",
+    "max_pool2d_textbook",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",

@@ -20,6 +20,7 @@ from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
+from coursekit.kernels.ops.pooling import AVG_POOL2D, AVG_POOL2D_GRAD, MAX_POOL2D, MAX_POOL2D_GRAD
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
 from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
@@ -53,5 +54,9 @@ OPS: dict[str, Operation] = {
         BIAS_RELU_GRAD,
         BIAS_SILU_GRAD,
         BIAS_GELU_GRAD,
+        MAX_POOL2D,
+        AVG_POOL2D,
+        MAX_POOL2D_GRAD,
+        AVG_POOL2D_GRAD,
     )
 }

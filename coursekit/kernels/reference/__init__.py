@@ -12,6 +12,7 @@ from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
+from coursekit.kernels.reference.pooling import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
@@ -24,6 +25,8 @@ __all__ = [
     "adam_step",
     "add_layer_norm",
     "attention",
+    "avg_pool2d",
+    "avg_pool2d_grad",
     "batched_matmul",
     "bias_gelu",
     "bias_gelu_grad",
@@ -41,6 +44,8 @@ __all__ = [
     "log_sum_exp",
     "lstm",
     "matmul",
+    "max_pool2d",
+    "max_pool2d_grad",
     "reduce",
     "rms_norm",
     "rnn",
