@@ -18,6 +18,7 @@ from coursekit.kernels.ops.activation import (
 from coursekit.kernels.ops.activation_gradients import BIAS_GELU_GRAD, BIAS_RELU_GRAD, BIAS_SILU_GRAD
 from coursekit.kernels.ops.attention import ATTENTION
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
+from coursekit.kernels.ops.elementwise import ELEMENTWISE
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.pooling import AVG_POOL2D, AVG_POOL2D_GRAD, MAX_POOL2D, MAX_POOL2D_GRAD
@@ -58,5 +59,6 @@ OPS: dict[str, Operation] = {
         AVG_POOL2D,
         MAX_POOL2D_GRAD,
         AVG_POOL2D_GRAD,
+        *ELEMENTWISE,
     )
 }

@@ -10,6 +10,7 @@ from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
+from coursekit.kernels.reference.elementwise import add, exp, gelu, multiply, relu, sigmoid, silu, tanh
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.pooling import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
@@ -23,6 +24,7 @@ rungs = boundary.rungs
 
 __all__ = [
     "adam_step",
+    "add",
     "add_layer_norm",
     "attention",
     "avg_pool2d",
@@ -38,6 +40,8 @@ __all__ = [
     "conv2d_grad_input",
     "conv2d_grad_weight",
     "embedding",
+    "exp",
+    "gelu",
     "gru",
     "layer_norm",
     "layer_norm_grad",
@@ -46,11 +50,16 @@ __all__ = [
     "matmul",
     "max_pool2d",
     "max_pool2d_grad",
+    "multiply",
     "reduce",
+    "relu",
     "rms_norm",
     "rnn",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
+    "sigmoid",
+    "silu",
     "softmax",
     "softmax_grad",
+    "tanh",
 ]
