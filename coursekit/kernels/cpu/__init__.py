@@ -69,6 +69,14 @@ from coursekit.kernels.cpu.pooling_gradients import (
     max_pool2d_grad,
     max_pool2d_grad_textbook,
 )
+from coursekit.kernels.cpu.recurrence_gradients import (
+    gru_grad,
+    gru_grad_textbook,
+    lstm_grad,
+    lstm_grad_textbook,
+    rnn_grad,
+    rnn_grad_textbook,
+)
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
@@ -138,6 +146,8 @@ __all__ = [
     "gelu_textbook",
     "get_num_threads",
     "gru",
+    "gru_grad",
+    "gru_grad_textbook",
     "gru_product",
     "gru_textbook",
     "layer_norm",
@@ -149,6 +159,8 @@ __all__ = [
     "log_sum_exp_rows",
     "log_sum_exp_textbook",
     "lstm",
+    "lstm_grad",
+    "lstm_grad_textbook",
     "lstm_product",
     "lstm_textbook",
     "matmul",
@@ -170,6 +182,8 @@ __all__ = [
     "rms_norm_rows",
     "rms_norm_textbook",
     "rnn",
+    "rnn_grad",
+    "rnn_grad_textbook",
     "rnn_product",
     "rnn_textbook",
     "rungs",

@@ -23,6 +23,7 @@ from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.pooling import AVG_POOL2D, AVG_POOL2D_GRAD, MAX_POOL2D, MAX_POOL2D_GRAD
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
+from coursekit.kernels.ops.recurrence_gradients import GRU_GRAD, LSTM_GRAD, RNN_GRAD
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
 from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
 
@@ -60,5 +61,8 @@ OPS: dict[str, Operation] = {
         MAX_POOL2D_GRAD,
         AVG_POOL2D_GRAD,
         *ELEMENTWISE,
+        RNN_GRAD,
+        LSTM_GRAD,
+        GRU_GRAD,
     )
 }

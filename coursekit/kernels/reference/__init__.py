@@ -15,6 +15,7 @@ from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.pooling import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
+from coursekit.kernels.reference.recurrence_gradients import gru_grad, lstm_grad, rnn_grad
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
@@ -43,10 +44,12 @@ __all__ = [
     "exp",
     "gelu",
     "gru",
+    "gru_grad",
     "layer_norm",
     "layer_norm_grad",
     "log_sum_exp",
     "lstm",
+    "lstm_grad",
     "matmul",
     "max_pool2d",
     "max_pool2d_grad",
@@ -55,6 +58,7 @@ __all__ = [
     "relu",
     "rms_norm",
     "rnn",
+    "rnn_grad",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
     "sigmoid",
