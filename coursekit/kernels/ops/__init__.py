@@ -17,6 +17,7 @@ from coursekit.kernels.ops.activation import (
 )
 from coursekit.kernels.ops.activation_gradients import BIAS_GELU_GRAD, BIAS_RELU_GRAD, BIAS_SILU_GRAD
 from coursekit.kernels.ops.attention import ATTENTION
+from coursekit.kernels.ops.attention_gradients import ATTENTION_GRAD
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
 from coursekit.kernels.ops.elementwise import ELEMENTWISE
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, MATMUL
@@ -64,5 +65,6 @@ OPS: dict[str, Operation] = {
         RNN_GRAD,
         LSTM_GRAD,
         GRU_GRAD,
+        ATTENTION_GRAD,
     )
 }

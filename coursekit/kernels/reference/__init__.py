@@ -7,6 +7,7 @@ from coursekit.kernels.reference.activation import bias_relu, bias_silu, scale_s
 from coursekit.kernels.reference.activation_gradients import bias_gelu_grad, bias_relu_grad, bias_silu_grad
 from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
+from coursekit.kernels.reference.attention_gradients import attention_grad
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
@@ -28,6 +29,7 @@ __all__ = [
     "add",
     "add_layer_norm",
     "attention",
+    "attention_grad",
     "avg_pool2d",
     "avg_pool2d_grad",
     "batched_matmul",
