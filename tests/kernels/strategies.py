@@ -88,6 +88,20 @@ def a_histogram(draw, op):
     return {"...": tuple(draw(st.lists(edges, min_size=1, max_size=3)))}, options
 
 
+@st.composite
+def pooling(draw, op):
+    """Windows that fit into the padded image; for a gradient, the sizes of what it is given."""
+    k = draw(st.integers(1, 4))
+    options = {"kernel_size": k, "stride": draw(st.integers(1, 4)), "padding": draw(st.integers(0, k // 2))}
+    sizes = {"B": draw(st.integers(0, 3)), "C": draw(st.integers(0, 4))}
+    for side in "HW":
+        sizes[side] = max(k - 2 * options["padding"], 1) + draw(st.integers(0, 40))
+    full = OPS["max_pool2d"].sizes(sizes, options)
+    if "size" in op.options:
+        options["size"] = (sizes["H"], sizes["W"])
+    return {symbol: full[symbol] for a in op.inputs for symbol in a.shape}, options
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
@@ -104,6 +118,7 @@ OWN = {
     ),
     "conv2d": convolution,
     "conv2d_grad_input": lambda op: convolution_gradient("HW", "CHW"),
+    **dict.fromkeys(["max_pool2d", "avg_pool2d", "max_pool2d_grad", "avg_pool2d_grad"], pooling),
     "conv2d_grad_weight": lambda op: convolution_gradient("RS", "DRS"),
 }
 

@@ -123,6 +123,28 @@ def test_division_by_zero_is_no_exception():
     assert np.isnan(quotient(0.0, 0.0))
 
 
+def nested(number):
+    @compiler.compiled(inline=True)
+    def step(x):
+        return x + number
+
+    @compiler.compiled
+    def run(x):
+        return step(x)
+
+    return run
+
+
+def test_a_closure_within_a_closure_makes_a_key_of_its_own(tmp_path, monkeypatch):
+    """The two functions differ in what a function that they call has in its closure."""
+    monkeypatch.setattr(compiler.config, "CACHE_DIR", str(tmp_path))
+    compiler.cache_folder.cache_clear()
+    try:
+        assert (nested(1)(5), nested(2)(5)) == (6, 7)
+    finally:
+        compiler.cache_folder.cache_clear()
+
+
 EACH_KERNEL = """
 import numpy as np
 from coursekit.kernels import cpu

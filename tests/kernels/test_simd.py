@@ -89,6 +89,17 @@ def test_lane_by_lane(name, dtype, data):
     assert guarded[0] == guarded[-1] == 7
 
 
+evens = njit(lambda x, out: simd.store(out, 0, simd.evens(simd.load(x, 0), simd.load(x, simd.width(x)))))
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_every_other_lane(dtype):
+    lanes = simd.BYTES // np.dtype(dtype).itemsize
+    out = np.empty(lanes, dtype)
+    evens(np.arange(2 * lanes, dtype=dtype), out)
+    np.testing.assert_array_equal(out, np.arange(0, 2 * lanes, 2))
+
+
 @njit
 def shifted(x, out):
     three = simd.broadcast(np.int32(3))

@@ -4,10 +4,22 @@ NumPy arrays give NumPy arrays; torch tensors on the CPU are read in place and g
 input that is not contiguous is copied first. ``cpu.rungs("matmul")`` lists the versions by name.
 """
 
+from coursekit.kernels.cpu.activation_gradients import (
+    bias_gelu_grad,
+    bias_gelu_grad_fused,
+    bias_gelu_grad_textbook,
+    bias_relu_grad,
+    bias_relu_grad_fused,
+    bias_relu_grad_textbook,
+    bias_silu_grad,
+    bias_silu_grad_fused,
+    bias_silu_grad_textbook,
+)
 from coursekit.kernels.cpu.adam_step import adam_step, adam_step_fused, adam_step_textbook
 from coursekit.kernels.cpu.add_layer_norm import add_layer_norm, add_layer_norm_fused, add_layer_norm_textbook
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
+from coursekit.kernels.cpu.attention_gradients import attention_grad, attention_grad_textbook
 from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
@@ -39,6 +51,24 @@ from coursekit.kernels.cpu.conv2d_gradients import (
     conv2d_grad_weight_direct,
 )
 from coursekit.kernels.cpu.csr_matmul import csr_matmul, csr_matmul_rows, csr_matmul_textbook
+from coursekit.kernels.cpu.elementwise import (
+    add,
+    add_textbook,
+    exp,
+    exp_textbook,
+    gelu,
+    gelu_textbook,
+    multiply,
+    multiply_textbook,
+    relu,
+    relu_textbook,
+    sigmoid,
+    sigmoid_textbook,
+    silu,
+    silu_textbook,
+    tanh,
+    tanh_textbook,
+)
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.histogram import histogram, histogram_private, histogram_textbook
@@ -67,6 +97,21 @@ from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
+from coursekit.kernels.cpu.pooling import avg_pool2d, avg_pool2d_textbook, max_pool2d, max_pool2d_textbook
+from coursekit.kernels.cpu.pooling_gradients import (
+    avg_pool2d_grad,
+    avg_pool2d_grad_textbook,
+    max_pool2d_grad,
+    max_pool2d_grad_textbook,
+)
+from coursekit.kernels.cpu.recurrence_gradients import (
+    gru_grad,
+    gru_grad_textbook,
+    lstm_grad,
+    lstm_grad_textbook,
+    rnn_grad,
+    rnn_grad_textbook,
+)
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
@@ -86,22 +131,39 @@ __all__ = [
     "adam_step",
     "adam_step_fused",
     "adam_step_textbook",
+    "add",
     "add_layer_norm",
     "add_layer_norm_fused",
     "add_layer_norm_textbook",
+    "add_textbook",
     "attention",
     "attention_flash",
+    "attention_grad",
+    "attention_grad_textbook",
     "attention_textbook",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "avg_pool2d_grad_textbook",
+    "avg_pool2d_textbook",
     "batched_matmul",
     "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
+    "bias_gelu_grad",
+    "bias_gelu_grad_fused",
+    "bias_gelu_grad_textbook",
     "bias_gelu_textbook",
     "bias_relu",
     "bias_relu_fused",
+    "bias_relu_grad",
+    "bias_relu_grad_fused",
+    "bias_relu_grad_textbook",
     "bias_relu_textbook",
     "bias_silu",
     "bias_silu_fused",
+    "bias_silu_grad",
+    "bias_silu_grad_fused",
+    "bias_silu_grad_textbook",
     "bias_silu_textbook",
     "binary_matmul",
     "binary_matmul_tables",
@@ -127,8 +189,14 @@ __all__ = [
     "embedding",
     "embedding_rows",
     "embedding_textbook",
+    "exp",
+    "exp_textbook",
+    "gelu",
+    "gelu_textbook",
     "get_num_threads",
     "gru",
+    "gru_grad",
+    "gru_grad_textbook",
     "gru_product",
     "gru_textbook",
     "histogram",
@@ -159,12 +227,20 @@ __all__ = [
     "log_sum_exp_rows",
     "log_sum_exp_textbook",
     "lstm",
+    "lstm_grad",
+    "lstm_grad_textbook",
     "lstm_product",
     "lstm_textbook",
     "matmul",
     "matmul_blocked",
     "matmul_rows",
     "matmul_textbook",
+    "max_pool2d",
+    "max_pool2d_grad",
+    "max_pool2d_grad_textbook",
+    "max_pool2d_textbook",
+    "multiply",
+    "multiply_textbook",
     "pack_int4",
     "pack_int8",
     "pack_int8_textbook",
@@ -175,10 +251,14 @@ __all__ = [
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",
+    "relu",
+    "relu_textbook",
     "rms_norm",
     "rms_norm_rows",
     "rms_norm_textbook",
     "rnn",
+    "rnn_grad",
+    "rnn_grad_textbook",
     "rnn_product",
     "rnn_textbook",
     "rungs",
@@ -186,11 +266,17 @@ __all__ = [
     "scale_shift_gelu_scale_shift_clip_fused",
     "scale_shift_gelu_scale_shift_clip_textbook",
     "set_num_threads",
+    "sigmoid",
+    "sigmoid_textbook",
+    "silu",
+    "silu_textbook",
     "softmax",
     "softmax_grad",
     "softmax_grad_textbook",
     "softmax_rows",
     "softmax_textbook",
+    "tanh",
+    "tanh_textbook",
     "two_four_matmul",
     "two_four_matmul_textbook",
 ]

@@ -17,7 +17,7 @@ from coursekit.kernels.cpu.vector_math import exp_below
 from coursekit.kernels.ops import OPS
 
 
-def _heads(array):
+def heads(array):
     """A view with one leading dimension."""
     return array.reshape(prod(array.shape[:-2]), *array.shape[-2:])
 
@@ -29,9 +29,9 @@ def _textbook(q, k, v, causal, out):
     for h in range(q.shape[0]):
         for m in range(M):
             for n in range(N):
-                scores[m, n] = -np.inf if causal and n > m else _dot(q[h, m], k[h, n])
+                scores[m, n] = -np.inf if causal and n > m else scaled_dot(q[h, m], k[h, n])
         for m in range(M):
-            _softmax(scores[m])
+            softmax_in_place(scores[m])
         for m in range(M):
             out[h, m] = 0
             for n in range(N if not causal else min(N, m + 1)):
@@ -40,7 +40,7 @@ def _textbook(q, k, v, causal, out):
 
 
 @compiled
-def _dot(x, y):
+def scaled_dot(x, y):
     total = x.dtype.type(0)
     for d in range(x.size):
         total += x[d] * y[d]
@@ -48,7 +48,7 @@ def _dot(x, y):
 
 
 @compiled
-def _softmax(row):
+def softmax_in_place(row):
     top = row.dtype.type(-np.inf)
     for n in range(row.size):
         top = max(top, row[n])
@@ -67,7 +67,7 @@ def attention_textbook(q, k, v, *, causal=False, out=None):
     The matrix of the scores is written once and passed over four times, and no cache near the core holds it. With
     twice as many queries and keys it is four times as large.
     """
-    _textbook(_heads(q), _heads(k), _heads(v), causal, _heads(out))
+    _textbook(heads(q), heads(k), heads(v), causal, heads(out))
 
 
 # Queries that are done together in plain Python, and keys: all that a block needs stays in the caches.
@@ -188,7 +188,7 @@ def attention_flash(q, k, v, *, causal=False, out=None):
     from far memory are k and v, and of the scores only a block exists at any time. A causal block stops at its last
     query's own key, which saves nearly half of the work.
     """
-    q, k, v, out = map(_heads, (q, k, v, out))
+    q, k, v, out = map(heads, (q, k, v, out))
     blocks = q.shape[0] * -(-q.shape[1] // QUERIES)
     _plain(q, k, v, causal, QUERIES, 0, blocks, out)
 
@@ -304,7 +304,7 @@ def attention(q, k, v, *, causal=False, out=None):
         TypeError: an argument is no array, or of another kind or dtype; ``causal`` is no bool.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    q, k, v, out = map(_heads, (q, k, v, out))
+    q, k, v, out = map(heads, (q, k, v, out))
     kernel, lanes = (_vectors, LANES) if q.dtype == np.float32 else (_plain, QUERIES)
     blocks = q.shape[0] * -(-q.shape[1] // lanes)
     split(lambda i, j: kernel(q, k, v, causal, lanes, i, j, out), blocks, 1)

@@ -146,6 +146,9 @@ class _Cache(FunctionCache):
 
 
 def _name(value) -> str:
-    """A value of a closure: compiled functions and intrinsics by their names, all others by their text."""
+    """A value of a closure: compiled functions and intrinsics by their names and closures, all others by their text."""
     function = getattr(value, "py_func", getattr(value, "_defn", value))
-    return f"{function.__module__}.{function.__qualname__}" if callable(function) else repr(value)
+    if not callable(function):
+        return repr(value)
+    cells = [_name(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
+    return f"{function.__module__}.{function.__qualname__}{cells or ''}"

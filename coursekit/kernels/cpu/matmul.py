@@ -315,6 +315,14 @@ def _add_block(a, packed, out, n, stop, add):
             _tile(a, m * down, down, right, packed, panel, depth, flat, at, stride, rows, columns, add)
 
 
+def multiply(a, b, out):
+    """What :func:`matmul` does, for kernels whose arrays are known to be right."""
+    if a.shape[0] < TALL:
+        multiply_rows(a, b, out)
+    else:
+        split(lambda i, j: multiply_tiles(a[i:j], b, out[i:j]), a.shape[0], HEIGHT)
+
+
 @boundary(OPS["matmul"])
 def matmul(a, b, *, out=None):
     """The matrix product of ``a`` and ``b``, on as many threads as :func:`coursekit.kernels.cpu.set_num_threads` says.
@@ -337,7 +345,4 @@ def matmul(a, b, *, out=None):
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    if a.shape[0] < TALL:
-        multiply_rows(a, b, out)
-    else:
-        split(lambda i, j: multiply_tiles(a[i:j], b, out[i:j]), a.shape[0], HEIGHT)
+    multiply(a, b, out)

@@ -15,7 +15,7 @@ FEWEST = LANES // 2
 
 @compiled(inline=True)
 def sigmoid(x):
-    """1 / (1 + e⁻ˣ) of a vector, right to two units in the last place where it is no less than 2⁻¹²⁶."""
+    """1 / (1 + e⁻ˣ) of a vector, right to 2.5 units in the last place where it is no less than 2⁻¹²⁶."""
     return broadcast(ONE) / (broadcast(ONE) + exp_normal(x * broadcast(MINUS_ONE)))
 
 

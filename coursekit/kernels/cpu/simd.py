@@ -343,6 +343,15 @@ copysign = _element_by_element("copysign", 2, _by_llvm("copysign"), accepts=_is_
 """The size of x with the sign of y."""
 
 
+def _every_other(builder, kind, x, y):
+    order = ir.Constant(ir.VectorType(ir.IntType(32), kind.lanes), list(range(0, 2 * kind.lanes, 2)))
+    return builder.shuffle_vector(x, y, order)
+
+
+evens = _element_by_element("evens", 2, _every_other)
+"""The lanes 0, 2, 4, ... of x, and then those of y."""
+
+
 @intrinsic
 def fma(typing, x, y, z):
     """x·y + z, with one rounding where the machine has the instruction, with two elsewhere."""

@@ -15,14 +15,19 @@ from coursekit.kernels.ops.activation import (
     BIAS_SILU,
     SCALE_SHIFT_GELU_SCALE_SHIFT_CLIP,
 )
+from coursekit.kernels.ops.activation_gradients import BIAS_GELU_GRAD, BIAS_RELU_GRAD, BIAS_SILU_GRAD
 from coursekit.kernels.ops.attention import ATTENTION
+from coursekit.kernels.ops.attention_gradients import ATTENTION_GRAD
 from coursekit.kernels.ops.binary import BINARY_MATMUL, PACK_SIGNS
 from coursekit.kernels.ops.codebook import HISTOGRAM, KMEANS_STEP
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
+from coursekit.kernels.ops.elementwise import ELEMENTWISE
 from coursekit.kernels.ops.integer import INT4_LINEAR, INT8_MATMUL, INT8_MATMUL_PACKED, PACK_INT4, PACK_INT8
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, LINEAR, LINEAR_PACKED, MATMUL, PACK_LINEAR
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
+from coursekit.kernels.ops.pooling import AVG_POOL2D, AVG_POOL2D_GRAD, MAX_POOL2D, MAX_POOL2D_GRAD
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
+from coursekit.kernels.ops.recurrence_gradients import GRU_GRAD, LSTM_GRAD, RNN_GRAD
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
 from coursekit.kernels.ops.sparse import BLOCK_SPARSE_MATMUL, CSR_MATMUL, TWO_FOUR_MATMUL
 from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
@@ -68,5 +73,17 @@ OPS: dict[str, Operation] = {
         BINARY_MATMUL,
         HISTOGRAM,
         KMEANS_STEP,
+        BIAS_RELU_GRAD,
+        BIAS_SILU_GRAD,
+        BIAS_GELU_GRAD,
+        MAX_POOL2D,
+        AVG_POOL2D,
+        MAX_POOL2D_GRAD,
+        AVG_POOL2D_GRAD,
+        *ELEMENTWISE,
+        RNN_GRAD,
+        LSTM_GRAD,
+        GRU_GRAD,
+        ATTENTION_GRAD,
     )
 }

@@ -7,7 +7,7 @@ import numpy as np
 from coursekit.kernels.contract import Array, Case, Operation, Tolerance, standard_normal
 
 
-def _sigmoid(x):
+def sigmoid(x):
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-x))
 
@@ -38,17 +38,17 @@ def _rnn_step(inputs, recurrent, h):
 
 def _lstm_step(inputs, recurrent, h, c):
     i, f, g, o = np.split(inputs + recurrent, 4, axis=1)
-    c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(c), c
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
 
 
 def _gru_step(inputs, recurrent, h):
     (r, z, n), (ur, uz, un) = np.split(inputs, 3, axis=1), np.split(recurrent, 3, axis=1)
-    update = _sigmoid(z + uz)
-    return ((1 - update) * np.tanh(n + _sigmoid(r + ur) * un) + update * h,)
+    update = sigmoid(z + uz)
+    return ((1 - update) * np.tanh(n + sigmoid(r + ur) * un) + update * h,)
 
 
-def _scaled(rng, op, sizes, dtype):
+def scaled(rng, op, sizes, dtype):
     """Weights of the size of a network's initial ones."""
     x, w, u, *others = standard_normal(rng, op, sizes, dtype)
     number = np.dtype(dtype).type
@@ -104,7 +104,7 @@ def _operation(name, formula, gates, step, flops, states=("h",)):
         count=count,
         # Sums of a few units, each off by some units in the last place, through functions of slope 1 and less.
         tolerance={"float32": Tolerance(1e-5, 1e-5), "float64": Tolerance(1e-13, 1e-13)},
-        sample=_scaled,
+        sample=scaled,
         cases=CASES,
     )
 

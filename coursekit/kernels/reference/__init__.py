@@ -4,19 +4,24 @@ NumPy arrays give NumPy arrays, torch tensors (on any device) give torch tensors
 """
 
 from coursekit.kernels.reference.activation import bias_relu, bias_silu, scale_shift_gelu_scale_shift_clip
+from coursekit.kernels.reference.activation_gradients import bias_gelu_grad, bias_relu_grad, bias_silu_grad
 from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
+from coursekit.kernels.reference.attention_gradients import attention_grad
 from coursekit.kernels.reference.batched_matmul import batched_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.binary import binary_matmul, pack_signs
 from coursekit.kernels.reference.codebook import histogram, kmeans_step
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
+from coursekit.kernels.reference.elementwise import add, exp, gelu, multiply, relu, sigmoid, silu, tanh
 from coursekit.kernels.reference.int4_linear import int4_linear, pack_int4
 from coursekit.kernels.reference.int8_matmul import int8_matmul, int8_matmul_packed, pack_int8
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.linear import linear, linear_packed, pack_linear
 from coursekit.kernels.reference.matmul import matmul
+from coursekit.kernels.reference.pooling import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
+from coursekit.kernels.reference.recurrence_gradients import gru_grad, lstm_grad, rnn_grad
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
@@ -27,12 +32,19 @@ rungs = boundary.rungs
 
 __all__ = [
     "adam_step",
+    "add",
     "add_layer_norm",
     "attention",
+    "attention_grad",
+    "avg_pool2d",
+    "avg_pool2d_grad",
     "batched_matmul",
     "bias_gelu",
+    "bias_gelu_grad",
     "bias_relu",
+    "bias_relu_grad",
     "bias_silu",
+    "bias_silu_grad",
     "binary_matmul",
     "block_sparse_matmul",
     "conv2d",
@@ -40,7 +52,10 @@ __all__ = [
     "conv2d_grad_weight",
     "csr_matmul",
     "embedding",
+    "exp",
+    "gelu",
     "gru",
+    "gru_grad",
     "histogram",
     "int4_linear",
     "int8_matmul",
@@ -52,17 +67,26 @@ __all__ = [
     "linear_packed",
     "log_sum_exp",
     "lstm",
+    "lstm_grad",
     "matmul",
+    "max_pool2d",
+    "max_pool2d_grad",
+    "multiply",
     "pack_int4",
     "pack_int8",
     "pack_linear",
     "pack_signs",
     "reduce",
+    "relu",
     "rms_norm",
     "rnn",
+    "rnn_grad",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
+    "sigmoid",
+    "silu",
     "softmax",
     "softmax_grad",
+    "tanh",
     "two_four_matmul",
 ]

@@ -1,0 +1,80 @@
+"""Gradients through time against autograd and finite differences; initial states left out; several threads."""
+
+import numpy as np
+import pytest
+import torch
+
+from coursekit.kernels import cpu, reference
+from coursekit.kernels.ops import OPS
+
+from .agreement import assert_agrees
+
+NAMES = ("rnn", "lstm", "gru")
+MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+RUNGS = [pytest.param(n, f, id=f.__name__) for n in NAMES for f in cpu.rungs(f"{n}_grad").values()]
+
+
+def draw(name, N, T, I, H, dtype="float64"):
+    return OPS[f"{name}_grad"].draw(np.random.default_rng(0), {"N": N, "T": T, "I": I, "H": H}, dtype)
+
+
+@pytest.mark.parametrize(("name", "function"), RUNGS)
+def test_they_are_those_of_autograd(name, function):
+    x, *weights, grad = draw(name, 7, 9, 5, 6)[:6]
+    network = MODULES[name](5, 6, batch_first=True).double()
+    with torch.no_grad():
+        for parameter, weight in zip(network.parameters(), weights, strict=True):
+            parameter.copy_(torch.from_numpy(weight))
+    leaf = torch.from_numpy(x.copy()).requires_grad_()
+    network(leaf)[0].backward(torch.from_numpy(grad))
+    for got, theirs in zip(function(x, *weights, grad), (leaf, *network.parameters()), strict=False):
+        np.testing.assert_allclose(got, theirs.grad.numpy(), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_differences_of_the_loss(name):
+    """A small step in a random direction changes the loss by the product of step and gradient, for each argument."""
+    rng, arrays = np.random.default_rng(1), draw(name, 3, 5, 4, 3)
+    grad, step = arrays[5], 1e-5
+    inputs = (*arrays[:5], *arrays[6:])
+
+    def loss(moved):
+        return (getattr(cpu, name)(*moved)[0] * grad).sum()
+
+    for i, found in enumerate(getattr(cpu, f"{name}_grad")(*arrays)):
+        direction = rng.standard_normal(found.shape)
+        ends = [
+            loss([a + sign * step * direction if j == i else a for j, a in enumerate(inputs)])
+            for sign in (1, -1)
+        ]
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(
+            (found * direction).sum(), rel=1e-6, abs=1e-7
+        )
+
+
+@pytest.mark.parametrize("function", [cpu.lstm_grad, cpu.lstm_grad_textbook, reference.lstm_grad])
+def test_initial_states_that_are_left_out_are_zeros(function):
+    *six, h0, c0 = draw("lstm", 5, 4, 3, 6, "float32")
+    for states in ((), (h0,), (None, c0)):
+        assert_agrees(OPS["lstm_grad"], function(*six, *states), (*six, *states), {}, "float32")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gates_that_are_shut_or_wide_open(name):
+    """Sums of hundreds: every gate is 0 or 1, and nothing becomes nan."""
+    x, w, u, b, d, grad, *states = draw(name, 5, 4, 3, 6, "float32")
+    arrays = (x, w * 300, u * 300, b, d, grad, *states)
+    for function in cpu.rungs(f"{name}_grad").values():
+        assert all(np.isfinite(found).all() for found in function(*arrays))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_leave_the_bits_alone(name):
+    arrays = draw(name, 200, 3, 40, 70, "float32")
+    once = getattr(cpu, f"{name}_grad")(*arrays)
+    cpu.set_num_threads(3)
+    try:
+        for a, b in zip(getattr(cpu, f"{name}_grad")(*arrays), once, strict=True):
+            np.testing.assert_array_equal(a, b)
+    finally:
+        cpu.set_num_threads(1)
