@@ -1,15 +1,13 @@
-"""Other ways to do an operation in torch than the reference's, for the race: name -> function without ``out``.
+"""Other ways to do an operation than the reference's, for the race.
 
 Where a torch function has no ``out``, the reference copies its result; here it is left where it is. In a cache, where
 memory is used again and again, that is the fairer race; beyond it a fresh result costs page faults instead of a copy.
-A rival named "torch" stands in for the reference, where that has first to unpack what torch packs in its own way.
 """
-
-from functools import cache
 
 import torch
 from torch.nn import functional
 
+from coursekit.kernels import cpu, formats
 from coursekit.kernels.reference.int4_linear import unpack_int4
 from coursekit.kernels.reference.int8_matmul import unpack_int8
 from coursekit.kernels.reference.linear import unpack_linear
@@ -28,85 +26,32 @@ def rms_norm(x, weight, eps=1e-6):
     return functional.rms_norm(x, weight.shape, weight, eps)
 
 
-@cache
-def _unpacked(panels, N):
-    return unpack_linear(panels, N).contiguous()
-
-
-@cache
-def _reordered(panels, M, N):
-    return torch.ops.mkldnn._reorder_linear_weight(_unpacked(panels, N), M)
-
-
-@cache
-def _unpacked_int4(packed, scales, N, K):
-    return unpack_int4(packed, scales, N, K).contiguous()
-
-
-def int4_linear(x, packed, scales, bias):
-    return functional.linear(x, _unpacked_int4(packed, scales, len(bias), x.shape[1]), bias)
-
-
-def linear_packed(x, panels, bias):
-    return functional.linear(x, _unpacked(panels, len(bias)), bias)
-
-
-def linear_by_onednn(x, panels, bias):
-    weight = _reordered(panels, len(x), len(bias))
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
-@cache
-def _floats(matrix):
-    return matrix.float()
-
-
-@cache
-def _unpacked_int8(panels, K, N):
-    return unpack_int8(panels, K, N).contiguous()
-
-
-def int8_in_floats(a, b):
-    """As fast as torch multiplies float32 of the same shape; what is converted is converted beforehand."""
-    return torch.mm(_floats(a), _floats(b))
-
-
-def int8_packed(a, panels, columns):
-    return torch._int_mm(a, _unpacked_int8(panels, a.shape[1], columns))
-
-
-def int8_packed_in_floats(a, panels, columns):
-    return int8_in_floats(a, _unpacked_int8(panels, a.shape[1], columns))
-
-
 @torch.compile
 def _chain(x, scale, shift, gain, offset, limit=6.0):
     gelu = functional.gelu(x * scale + shift, approximate="tanh")
     return (gelu * gain + offset).clamp(-limit, limit)
 
 
-def histogram(x, bins, low, high):
-    return torch.histc(x, bins, low, high)
-
-
+# Name of the operation -> name of the rival -> a function without ``out``.
 RIVALS = {
-    "histogram": {"torch.histc": histogram},
     "embedding": {"torch, no out": functional.embedding},
     "scale_shift_gelu_scale_shift_clip": {"torch.compile": _chain},
-    "int4_linear": {"torch": int4_linear},
-    "int8_matmul": {"torch": torch._int_mm, "torch in float32": int8_in_floats},
-    "int8_matmul_packed": {"torch": int8_packed, "torch in float32": int8_packed_in_floats},
-    "linear_packed": {"torch": linear_packed, "oneDNN, packed": linear_by_onednn},
     "layer_norm": {"torch, no out": layer_norm},
     "add_layer_norm": {"torch, no out": add_layer_norm},
     "rms_norm": {"torch, no out": rms_norm},
+    "histogram": {"torch.histc": lambda x, bins, low, high: torch.histc(x, bins, low, high)},
+    "int8_matmul": {"torch._int_mm": torch._int_mm},
 }
+
+
+def _has_onednn(x) -> bool:
+    return x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
 
 def onednn_matmul(a, b):
     """oneDNN's product, with its second matrix turned beforehand, as a layer's weight would be."""
     weight = b.T.contiguous()
-    if a.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+    if not _has_onednn(a):
         return None
     return lambda: torch.ops.mkldnn._linear_pointwise(a, weight, None, "none", [], "")
 
@@ -117,8 +62,69 @@ def channels_last(x, weight, bias=None, **options):
     return lambda: functional.conv2d(x, weight, bias, **options)
 
 
-# Rivals that get ready first, outside the race: name -> function that returns the call to time, or None.
+def linear_packed(x, panels, bias):
+    weight = unpack_linear(panels, len(bias)).contiguous()
+    return lambda: functional.linear(x, weight, bias)
+
+
+def onednn_packed(x, panels, bias):
+    """oneDNN with a weight in its own packed order."""
+    if not _has_onednn(x):
+        return None
+    weight = unpack_linear(panels, len(bias)).contiguous()
+    weight = torch.ops.mkldnn._reorder_linear_weight(weight, len(x))
+    return lambda: torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def in_floats(a, b):
+    """As fast as torch multiplies float32 of the same shape."""
+    a, b = a.float(), b.float()
+    return lambda: torch.mm(a, b)
+
+
+def int8_packed(a, panels, columns):
+    b = unpack_int8(panels, a.shape[1], columns).contiguous()
+    return lambda: torch._int_mm(a, b)
+
+
+def int8_packed_in_floats(a, panels, columns):
+    return in_floats(a, unpack_int8(panels, a.shape[1], columns))
+
+
+def int4_linear(x, packed, scales, bias):
+    weight = unpack_int4(packed, scales, len(bias), x.shape[1]).contiguous()
+    return lambda: functional.linear(x, weight, bias)
+
+
+def _dense(matrix, x):
+    matrix, out = torch.as_tensor(matrix), torch.empty(len(matrix), x.shape[1], dtype=x.dtype)
+    return lambda: cpu.matmul(matrix, x, out=out)
+
+
+def csr_by_dense(values, columns, starts, x):
+    return _dense(formats.from_csr(*(t.numpy() for t in (values, columns, starts)), len(x)), x)
+
+
+def blocks_by_dense(blocks, columns, starts, x):
+    return _dense(formats.from_blocks(*(t.numpy() for t in (blocks, columns, starts)), len(x)), x)
+
+
+def binary_by_floats(a, b, k):
+    """A product of our float32 kernel of the same size."""
+    a, b = torch.randn(len(a), k), torch.randn(k, len(b))
+    return _dense(a, b)
+
+
+# The same for rivals that get ready first, outside the race: functions that return the call to time, or None where the
+# machine has no such rival. One named "torch" stands in for the reference, where that has to unpack at each call.
 PREPARED = {
     "matmul": {"oneDNN": onednn_matmul},
     "conv2d": {"channels last": channels_last},
+    "linear_packed": {"torch": linear_packed, "oneDNN, packed": onednn_packed},
+    "int8_matmul": {"torch in float32": in_floats},
+    "int8_matmul_packed": {"torch": int8_packed, "torch in float32": int8_packed_in_floats},
+    "int4_linear": {"torch": int4_linear},
+    "csr_matmul": {"our dense product": csr_by_dense},
+    "block_sparse_matmul": {"our dense product": blocks_by_dense},
+    "binary_matmul": {"our float32 product": binary_by_floats},
 }

@@ -18,7 +18,7 @@ def markdown(rows: Iterable[Row], rival: str) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        if not row.public:
+        if not row.public or rival not in row.speed:
             continue
         name, speed = min(row.speed.items(), key=lambda item: item[1][0])
         best = "the same" if name == rival else f"{name}: {_speed(speed)}"
