@@ -12,6 +12,7 @@ _HOME_OF = {
     "roofline": ("Ceilings", "Level"),
     "ceiling_cache": ("ceilings",),
     "counts": ("Counts", "LayerCount", "count", "count_op"),
+    "tallies": ("Tally", "tally"),
     "scores": ("Difference", "Estimate", "Quality", "mcnemar", "quality"),
     "ledger": ("Ledger", "Row"),
     "doctor": ("Finding", "print_report", "report"),
