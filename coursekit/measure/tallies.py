@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -26,16 +27,22 @@ def tally(function: Callable, *arguments) -> Tally:
     """Run `function` on copies of the arrays among `arguments`, and count what its loops do.
 
     function: plain Python over elements, or its compiled form (`py_func` is run): ``out[i] = max(x[i] * a, b)``.
-        Each operation on numbers that came out of an array is one FLOP, be it ``*``, a comparison or ``np.exp``;
-        turning a sign is none. Of arrays it may use elements, ``shape`` and ``size``. Numbers in local names are
-        in registers: they cost nothing to read.
+        Each operation on such a number is one FLOP, be it ``*``, a comparison or ``np.exp``; turning a sign is none.
+        Numbers under global names and among the arguments take part where they are NumPy's (``np.float32(2)``). Of
+        arrays it may use elements, ``shape`` and ``size``. What has a name is in a register: reading it costs nothing.
 
     Raises what the function raises.
     """
     books = Tally()
-    counted = [_Array(a.copy(), books) if isinstance(a, np.ndarray) else a for a in arguments]
-    getattr(function, "py_func", function)(*counted)
+    plain = getattr(function, "py_func", function)
+    known = {name: _counted(value, books) for name, value in plain.__globals__.items()}
+    run = FunctionType(plain.__code__, known, plain.__name__, plain.__defaults__, plain.__closure__)
+    run(*(_Array(a.copy(), books) if isinstance(a, np.ndarray) else _counted(a, books) for a in arguments))
     return books
+
+
+def _counted(value, books: Tally):
+    return _Number(value, books) if isinstance(value, np.floating) else value
 
 
 class _Array:
@@ -58,7 +65,9 @@ class _Number(NDArrayOperatorsMixin):
     def __init__(self, value, books: Tally):
         self.value, self.books = value, books
 
-    def __array_ufunc__(self, ufunc, method, *inputs):
+    def __array_ufunc__(
+        self, ufunc, method, *inputs, out=None
+    ):  # out: from +=, which may as well be a new number
         self.books.flops += ufunc is not np.negative
         result = ufunc(*map(_plain, inputs))
         return bool(result) if isinstance(result, np.bool_) else _Number(result, self.books)

@@ -6,10 +6,12 @@ from numba import njit
 
 from coursekit import measure
 
+ZERO = np.float32(0)
+
 
 def affine(x, a, out):
     for i in range(x.size):
-        out[i] = max(x[i] * a + np.float32(1), np.float32(0))
+        out[i] = max(x[i] * a + np.float32(1), ZERO)
 
 
 def two_passes(x, out):
@@ -18,7 +20,9 @@ def two_passes(x, out):
             out[m, n] = -x[m, n]
     for m in range(x.shape[0]):
         for n in range(x.shape[1]):
-            out[m, n] = np.exp(out[m, n]) / 2
+            v = np.exp(out[m, n])
+            v /= 2
+            out[m, n] = v
 
 
 def test_a_loop_is_counted_by_the_element():
@@ -30,6 +34,15 @@ def test_a_second_pass_reads_and_writes_again():
     books = measure.tally(two_passes, np.ones((2, 3)), np.empty((2, 3)))
     assert (books.flops, books.reads, books.writes) == (12, 12, 12)
     assert (books.bytes_read, books.bytes_written) == (96, 96)
+
+
+def cut_then_add(x, out):
+    for i in range(x.size):
+        out[i] = max(x[i], ZERO) + ZERO
+
+
+def test_what_follows_a_constant_is_counted_too():
+    assert measure.tally(cut_then_add, np.array([-1.0, 1.0]), np.empty(2)).flops == 4
 
 
 def test_compiled_functions_are_counted_as_they_were_written():
