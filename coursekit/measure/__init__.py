@@ -13,6 +13,7 @@ _HOME_OF = {
     "ceiling_cache": ("ceilings",),
     "chains": ("fma_rate",),
     "counts": ("Counts", "LayerCount", "count", "count_op"),
+    "tallies": ("Tally", "tally"),
     "scores": ("Difference", "Estimate", "Quality", "mcnemar", "quality"),
     "ledger": ("Ledger", "Row"),
     "doctor": ("Finding", "print_report", "report"),
