@@ -11,6 +11,7 @@ import contextlib
 import copy
 import html
 import signal
+import sys
 import threading
 import traceback
 
@@ -19,6 +20,8 @@ from coursekit.grading.compare import Raised, decode, difference
 from coursekit.grading.judge import encode, raised
 
 LIMIT_S = 5
+COMPILING_LIMIT_S = 30
+"""Where Numba is loaded, whose functions compile when they are first called."""
 
 
 class Check:
@@ -62,7 +65,10 @@ class Check:
             if found:
                 found = text if not raises else f"{found} ({error})"
         else:
-            if value is None and (want is not None or raises):
+            if value is None and raises:
+                self.problem = f"{call}: returned None, wanted {wanted} to be raised; not written yet?"
+                return
+            if value is None and want is not None:
                 self.problem = "not written yet: it returns None"
                 return
             value, found = self._compare(value, wanted)
@@ -115,11 +121,13 @@ def _time_limit():
         yield
         return
 
+    limit = COMPILING_LIMIT_S if "numba" in sys.modules else LIMIT_S
+
     def stop(*_):
-        raise TimeoutError(f"stopped after {LIMIT_S} s; is there a loop that does not end?")
+        raise TimeoutError(f"stopped after {limit} s; is there a loop that does not end?")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    signal.setitimer(signal.ITIMER_REAL, limit)
     try:
         yield
     finally:

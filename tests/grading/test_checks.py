@@ -1,5 +1,8 @@
 """The visible check says at once what differs, and knows the usual mistakes."""
 
+import sys
+import time
+
 import numpy as np
 
 from coursekit.grading import Check
@@ -70,12 +73,27 @@ def test_a_loop_that_does_not_end_is_stopped(monkeypatch):
     from coursekit.grading import checks
 
     monkeypatch.setattr(checks, "LIMIT_S", 0.2)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
 
     def forever():
         while True:
             pass
 
     assert "stopped after 0.2 s; is there a loop" in str(say(forever, want=1))
+
+
+def test_a_first_call_that_compiles_has_more_time(monkeypatch):
+    from coursekit.grading import checks
+
+    monkeypatch.setattr(checks, "LIMIT_S", 0.05)
+    monkeypatch.setitem(sys.modules, "numba", object())
+    assert "right" in str(say(lambda: time.sleep(0.2), want=None))
+    monkeypatch.setattr(checks, "COMPILING_LIMIT_S", 0.05)
+    assert "stopped after 0.05 s" in str(say(lambda: time.sleep(0.2), want=None))
+
+
+def test_what_returns_where_it_should_raise_is_not_called_unwritten():
+    assert "<lambda>(): returned None, wanted ValueError to be raised" in str(say(lambda: None, raises=ValueError))
 
 
 def test_the_answer_cannot_use_up_the_arguments_of_a_case():
