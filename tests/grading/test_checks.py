@@ -93,7 +93,9 @@ def test_a_first_call_that_compiles_has_more_time(monkeypatch):
 
 
 def test_what_returns_where_it_should_raise_is_not_called_unwritten():
-    assert "<lambda>(): returned None, wanted ValueError to be raised" in str(say(lambda: None, raises=ValueError))
+    assert "<lambda>(): returned None, wanted ValueError to be raised" in str(
+        say(lambda: None, raises=ValueError)
+    )
 
 
 def test_the_answer_cannot_use_up_the_arguments_of_a_case():
