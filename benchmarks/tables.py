@@ -30,7 +30,11 @@ def markdown(rows: Iterable[Row], rival: str) -> str:
 
 
 def target_table(rows: Iterable[Row], targets: Iterable[Target] = TARGETS) -> str:
-    """Each target whose case was measured: what was wanted, and what was reached; empty where there is none."""
+    """Each target whose case was measured: what was wanted, and what was reached; empty where there is none.
+
+    "At most" is how many times as fast as the rival a kernel at this machine's ceiling would be. It is left out where a
+    method needs fewer operations than are counted, and so has no such limit.
+    """
     by_key = {(row.operation, row.case, row.version, row.threads): row for row in rows}
     lines = []
     for target in targets:
@@ -38,11 +42,12 @@ def target_table(rows: Iterable[Row], targets: Iterable[Target] = TARGETS) -> st
         if row is None or target.rival not in row.speed:
             continue
         speed = row.speed[target.rival]
+        limit = speed[0] / row.share if row.share < 1 else 0.0
         lines.append(
             [
                 f"{row.version}{', all cores' if target.threads == 'all' else ''}", target.case, target.rival,
                 f"{target.least:g}", f"{target.aim:g}" if target.aim else "", _speed(speed),
-                _verdict(speed, target.least),
+                _verdict(speed, target.least, limit), f"{limit:.2f}" if limit else "",
                 f"{row.share:.0%}{f' of {target.share:.0%}' if target.share else ''}",
             ]
         )  # fmt: skip
@@ -54,15 +59,18 @@ def target_table(rows: Iterable[Row], targets: Iterable[Target] = TARGETS) -> st
         "aim",
         "times as fast (95 %)",
         "",
-        "share of the ceiling",
+        "at most",
+        "of the ceiling",
     ]
     return text_table(header, lines) if lines else ""
 
 
-def _verdict(speed: tuple[float, float, float], least: float) -> str:
+def _verdict(speed: tuple[float, float, float], least: float, limit: float) -> str:
     median, low, high = speed
     if low >= least:
         return "reached"
+    if limit and limit < least:
+        return "out of reach"
     return "missed" if high < least else "reached, not surely" if median >= least else "missed, not surely"
 
 

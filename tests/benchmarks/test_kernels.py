@@ -138,6 +138,14 @@ def test_the_verdict_heeds_the_interval(speed, verdict):
     assert verdict in table and "80% of 90%" in table
 
 
+def test_what_the_ceiling_forbids_is_out_of_reach():
+    target = Target("matmul", "square 512", "torch", 3.0)
+    row = replace(ROW, share=0.8, speed={"torch": (2.0, 1.9, 2.1)})
+    table = target_table([row], [target])
+    assert "out of reach" in table and " 2.50 " in table
+    assert "missed" in target_table([replace(row, share=1.2)], [target])
+
+
 def test_targets_that_were_not_measured_make_no_table():
     assert target_table([ROW], [Target("softmax", "32 MB", "torch", 1.0)]) == ""
     assert target_table([ROW], [Target("matmul", "square 512", "nobody", 1.0)]) == ""

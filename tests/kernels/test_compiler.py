@@ -1,6 +1,7 @@
 """The cache of compiled code: shared by processes, keyed by the sources, and no harm where it cannot be used."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,41 +65,77 @@ def test_where_nothing_can_be_written_it_computes_all_the_same(tmp_path):
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     """Sources of our own, and nothing remembered of the real ones."""
-    monkeypatch.setattr(compiler, "HERE", tmp_path)
     monkeypatch.setattr(compiler.config, "CACHE_DIR", "")
-    for function in (compiler.source_digest, compiler.cache_folder):
-        function.cache_clear()
-    (tmp_path / "a.py").write_text("one")
-    (tmp_path / "b.py").write_text("two")
+    forget()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "ops").mkdir()
+    monkeypatch.setattr(compiler, "HERE", tmp_path / "cpu")
+    (tmp_path / "cpu" / "a.py").write_text(
+        "import numpy\nfrom coursekit.kernels.cpu import (\n    b,\n    nowhere,\n)\n"
+        "from coursekit.kernels.ops import OPS\nfrom coursekit.kernels.ops.sizes import PANEL\n"
+    )
+    (tmp_path / "cpu" / "b.py").write_text("from coursekit.kernels.cpu.c import x\n")
+    (tmp_path / "cpu" / "c.py").write_text("from coursekit.kernels.cpu import a  # a circle ends\n")
+    for name in ("cpu/d", "ops/sizes", "ops/__init__"):
+        (tmp_path / f"{name}.py").write_text("")
     yield tmp_path
-    for function in (compiler.source_digest, compiler.cache_folder):
+    forget()
+
+
+def forget():
+    for function in (compiler.source_digest, compiler._text, compiler._imported, compiler.cache_folder):
         function.cache_clear()
 
 
-def test_any_change_of_any_source_makes_a_new_key(sources):
-    def digest():
-        compiler.source_digest.cache_clear()
-        return compiler.source_digest()
+@pytest.mark.parametrize("name", ["cpu/a", "cpu/b", "cpu/c", "ops/sizes"])
+def test_a_change_of_what_a_source_stands_on_makes_a_new_key(sources, name):
+    before = compiler.source_digest(sources / "cpu" / "a.py")
+    path = sources / f"{name}.py"
+    path.write_text(path.read_text() + "# changed")
+    forget()
+    assert compiler.source_digest(sources / "cpu" / "a.py") != before
 
-    seen = {digest()}
-    for name, text in {"b.py": "three", "c.py": "", "a.py": "onet"}.items():
-        (sources / name).write_text(text)
-        seen.add(digest())
-    (sources / "c.py").rename(sources / "d.py")
-    seen.add(digest())
-    assert len(seen) == 5
+
+@pytest.mark.parametrize("name", ["cpu/d", "ops/__init__"])
+def test_a_change_elsewhere_does_not(sources, name):
+    before = compiler.source_digest(sources / "cpu" / "a.py")
+    (sources / f"{name}.py").write_text("# changed")
+    forget()
+    assert compiler.source_digest(sources / "cpu" / "a.py") == before
+
+
+def test_every_source_of_the_kernels_is_found():
+    """matmul stands on the vector layer, and what it imports is written in a way that is understood."""
+    folder = compiler.HERE
+    names = {path.name for path in compiler._imported(folder / "matmul.py")}
+    assert {"simd.py", "threads.py"} <= names
+    for path in folder.glob("*.py"):
+        modules = re.findall(
+            r"^(?:from|import) coursekit\.kernels\.(?:cpu|ops)\.(\w+)", path.read_text(encoding="utf-8"), re.M
+        )
+        found = {other.stem for other in compiler._imported(path)}
+        assert {m for m in modules if (folder / f"{m}.py").is_file()} <= found, path
 
 
 def test_old_sources_leave_nothing_behind(sources):
-    for name in ("kernels-old", "kernels-older", "other"):
-        (sources / "__pycache__" / name).mkdir(parents=True)
     folder = compiler.cache_folder()
-    assert folder.parent == sources / "__pycache__"
-    compiler._make_room(folder)
-    assert {path.name for path in folder.parent.iterdir()} == {"other", folder.name}
-    (sources / "shared" / "kernels-old").mkdir(parents=True)
-    compiler._make_room(sources / "shared" / "kernels-new")
-    assert {path.name for path in (sources / "shared").iterdir()} == {"kernels-old", "kernels-new"}
+    assert folder.parent == sources / "cpu" / "__pycache__"
+    folder.mkdir(parents=True)
+    mine, old = folder / "m.f-new-1.nbc", ["m.f-old-1.nbc", "m.f-old-2.nbc"]
+    others = ["m.f_two-old-1.nbc", "m.g-old-1.nbc"]
+    for name in (mine.name, *old, *others):
+        (folder / name).write_text("")
+    compiler._Files("m.f", "new")._make_room()
+    assert {path.name for path in folder.iterdir()} == {mine.name, *others}
+
+
+def test_a_shared_folder_keeps_what_others_compiled(sources, monkeypatch):
+    monkeypatch.setattr(compiler.config, "CACHE_DIR", str(sources / "shared"))
+    compiler.cache_folder.cache_clear()
+    compiler.cache_folder().mkdir(parents=True)
+    (compiler.cache_folder() / "m.f-old-1.nbc").write_text("")
+    compiler._Files("m.f", "new")._make_room()
+    assert (compiler.cache_folder() / "m.f-old-1.nbc").exists()
 
 
 def test_a_folder_beside_the_sources_is_read_where_it_cannot_be_written(sources, monkeypatch):

@@ -2,15 +2,15 @@
 
 Numba's own cache asks only whether the file of a function has changed; a kernel here is inlined from several files,
 and has to be compiled anew when any of them changes. And two processes that compile the same function for two dtypes
-at the same time may give both results one file name. So each result lies in a file of its own, named by a digest of
-everything it depends on: the sources of this folder, the signature, the processor and its extensions.
+at the same time may give both results one file name. So each result lies in a file of its own, named by digests of
+everything it depends on: its source and those it imports from, the signature, the processor and its extensions.
 """
 
 import functools
 import hashlib
 import os
 import pickle
-import shutil
+import re
 import tempfile
 from pathlib import Path
 
@@ -19,6 +19,12 @@ from numba import config, njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 
 HERE = Path(__file__).parent
+# What a source takes from others, as in
+#     from coursekit.kernels.cpu import simd
+#     from coursekit.kernels.cpu.simd import fma
+# The constants of the contract come from a file of ops/; the contract itself, OPS, is in no machine code.
+NAMES = re.compile(r"^from coursekit\.kernels\.cpu import (\([^)]*\)|[\w, ]+)", re.MULTILINE)
+FILES = re.compile(r"^from coursekit\.kernels\.(cpu|ops)\.(\w+) import", re.MULTILINE)
 
 
 def compiled(function=None, *, inline=False):
@@ -39,12 +45,36 @@ def compiled(function=None, *, inline=False):
 
 
 @functools.cache
-def source_digest() -> str:
-    """What the sources of the CPU kernels are now, with the version of Numba."""
+def source_digest(path: Path) -> str:
+    """What a source is now, and all it stands on, with the version of Numba."""
+    found, left = {}, [path]
+    while left:
+        path = left.pop()
+        if path not in found:
+            found[path] = _text(path)
+            left += _imported(path)
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(HERE.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted(found):
+        digest.update(f"{path.parent.name}/{path.name}\0{found[path]}\0".encode())
     return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # a notebook's cell: Numba gives it a name of its own that holds its digest
+        return str(path)
+
+
+@functools.cache
+def _imported(path: Path) -> list[Path]:
+    """The sources of kernels that this one imports from."""
+    text = _text(path)
+    names = [name for words in NAMES.findall(text) for name in re.findall(r"\w+", words)]
+    files = [HERE / f"{name}.py" for name in names]
+    files += [HERE.parent / folder / f"{name}.py" for folder, name in FILES.findall(text)]
+    return [file for file in files if file.is_file()]
 
 
 @functools.cache
@@ -53,13 +83,12 @@ def cache_folder() -> Path:
 
     Beside the sources it is also read where it cannot be written.
     """
-    name = f"kernels-{source_digest()}"
     if config.CACHE_DIR:
-        return Path(config.CACHE_DIR) / name
+        return Path(config.CACHE_DIR) / "kernels"
     beside = HERE / "__pycache__"
-    if (beside / name).is_dir() or _is_writable(beside):
-        return beside / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coursekit" / name
+    if (beside / "kernels").is_dir() or _is_writable(beside):
+        return beside / "kernels"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coursekit" / "kernels"
 
 
 def _is_writable(folder: Path) -> bool:
@@ -71,31 +100,29 @@ def _is_writable(folder: Path) -> bool:
     return True
 
 
-def _make_room(folder: Path) -> None:
-    """Make the folder, and beside the sources remove those of sources that are no more. Other places may be shared."""
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.parent == HERE / "__pycache__":
-        for other in folder.parent.glob("kernels-*"):
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
-
-
 class _Files(IndexDataCacheFile):
-    """One file for each result, written whole or not at all."""
+    """One file for each result of a function, written whole or not at all."""
 
-    def __init__(self, name: str):
-        super().__init__(str(cache_folder()), name, source_digest())
-        self._name = name
+    def __init__(self, name: str, digest: str):
+        super().__init__(str(cache_folder()), name, digest)
+        self._name, self._digest = name, digest
 
     def _path(self, key) -> Path:
         digest = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
-        return cache_folder() / f"{self._name}-{digest}.nbc"
+        return cache_folder() / f"{self._name}-{self._digest}-{digest}.nbc"
+
+    def _make_room(self) -> None:
+        """Make the folder, and beside the sources remove what was made of older ones. Other places may be shared."""
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.parent == HERE / "__pycache__":
+            for path in folder.glob(f"{self._name}-*.nbc"):
+                if not path.name.startswith(f"{self._name}-{self._digest}-"):
+                    path.unlink(missing_ok=True)
 
     def save(self, key, data) -> None:
         try:
-            _make_room(cache_folder())
+            self._make_room()
             self._save_data(self._path(key).name, data)
         except OSError:
             pass  # a full or read-only disk: the next process compiles again
@@ -136,7 +163,7 @@ class _Cache(FunctionCache):
         self._py_func = function
         self._impl = _Rules(function)
         self._cache_path = str(cache_folder())
-        self._cache_file = _Files(self._impl.filename_base)
+        self._cache_file = _Files(self._impl.filename_base, source_digest(_source(function)))
         self.enable()
 
     def _index_key(self, signature, codegen):
@@ -151,4 +178,9 @@ def _name(value) -> str:
     if not callable(function):
         return repr(value)
     cells = [_name(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
-    return f"{function.__module__}.{function.__qualname__}{cells or ''}"
+    digest = source_digest(_source(function)) if hasattr(function, "__code__") else ""
+    return f"{function.__module__}.{function.__qualname__}{digest}{cells or ''}"
+
+
+def _source(function) -> Path:
+    return Path(function.__code__.co_filename)
