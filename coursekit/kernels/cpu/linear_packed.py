@@ -12,6 +12,7 @@ from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import GRAIN, load_part, store_part
 from coursekit.kernels.cpu.simd import fma, load, load_one, width
+from coursekit.kernels.cpu.simd_squares import turn
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 from coursekit.kernels.ops.linear import PANEL
@@ -36,30 +37,23 @@ def pack_linear_textbook(weight, *, out=None):
 def pack_panels(weight, panels):
     N = weight.shape[0]
     for p in range(panels.shape[0]):
-        _pack_panel(weight[p * PANEL : min(p * PANEL + PANEL, N)], panels[p])
+        pack_panel(weight[p * PANEL : min(p * PANEL + PANEL, N)], panels[p])
 
 
 @compiled
-def _pack_panel(rows, panel):
+def pack_panel(rows, panel):
+    """Some rows of a weight in one panel, with zeros for those that are missing."""
     if len(rows) < PANEL:
         panel[:] = 0
-    for k in range(0, panel.shape[0], PANEL):
-        _turn(rows[:, k : k + PANEL], panel[k : k + PANEL])
-
-
-@compiled
-def _turn(square, lines):
-    for r in range(square.shape[0]):
-        for i in range(square.shape[1]):
-            lines[i, r] = square[r, i]
+    turn(rows, panel)
 
 
 @boundary(OPS["pack_linear"])
 def pack_linear(weight, *, out=None):
     """The rows of a weight in panels of 16, as :func:`linear_packed` reads them: done once, kept with the weight.
 
-    A cache line of the result holds what 16 rows have for one k. Square by square, 16 lines are read, each once, and 16
-    written, which stay in the cache meanwhile: they are neighbours. The result is exact.
+    A cache line of the result holds what 16 rows have for one k. Squares of as many rows as a vector has lanes are
+    turned in registers, so that whole vectors are read and written. The result is exact.
 
     Args:
         weight: shape (N, K), float32 or float64; NumPy array or torch tensor on the CPU.
@@ -126,7 +120,7 @@ TALL = 12 if simd.REGISTERS == 32 else 6
 SHORT = 4
 """Rows of the other tile, for what is left: 8 sums are as many as the multiply-adds under way at a time."""
 DEPTH = 256
-"""A panel's part that stays in the level-1 cache while all rows pass over it."""
+"""About so long is a panel's part that stays in the level-1 cache while all rows pass over it."""
 HEIGHT, LENGTH = 96, 1024
 """Of x, a block that stays in the level-2 cache while all panels pass."""
 
@@ -237,17 +231,27 @@ def _place(n, K):
 
 
 @compiled
-def _multiply_block(x, first, last, begin, end, panels, out, start, stop):
-    """Add the products over k from ``begin`` to ``end`` of some rows to columns ``start`` to ``stop``."""
+def multiply_block(x, first, last, begin, end, panels, front, out, start, stop):
+    """Add the products over k from ``begin`` to ``end`` of some rows to columns ``start`` to ``stop``.
+
+    The panels begin with column ``front``.
+    """
     K = x.shape[1]
     n = width(panels)
     last_panel = panels.size - PANEL * K
-    depth = DEPTH if last - first > TALL else K
+    depth = _depth(end - begin) if last - first > TALL else K
     for c in range(start, stop, 2 * n):
-        j = _place(c, K)
-        apart = min(_place(c + n, K), last_panel) - j if n == PANEL else n
+        j = _place(c - front, K)
+        apart = min(_place(c - front + n, K), last_panel) - j if n == PANEL else n
         for k in range(begin, end, depth):
             _multiply_part(x, first, last, k, min(depth, end - k), panels, j + k * PANEL, apart, out, c)
+
+
+@compiled
+def _depth(length):
+    """Of parts of much the same length: a short one at the end would make a tile's beginning and end dear."""
+    parts = max((length + DEPTH // 2) // DEPTH, 1)
+    return max((length + parts - 1) // parts, 1)
 
 
 @compiled
@@ -274,7 +278,7 @@ def _multiply_rows(x, panels, bias, out, start, stop):
         out[m, start:stop] = bias[start:stop]
     for m in range(0, M, HEIGHT):
         for k in range(0, K, LENGTH):
-            _multiply_block(x, m, min(m + HEIGHT, M), k, min(k + LENGTH, K), lines, out, start, stop)
+            multiply_block(x, m, min(m + HEIGHT, M), k, min(k + LENGTH, K), lines, 0, out, start, stop)
 
 
 @compiled
@@ -317,7 +321,7 @@ def _multiply_one(x, panels, bias, out, start, stop):
     for c in range(start, whole, wide):
         _eight_vectors(row, lines, bias, write, c, row.size)
     write[whole:stop] = bias[whole:stop]
-    _multiply_block(x, 0, 1, 0, row.size, lines, out, whole, stop)
+    multiply_block(x, 0, 1, 0, row.size, lines, 0, out, whole, stop)
 
 
 BOTH = 8 * max(simd.LANES, PANEL // 2)

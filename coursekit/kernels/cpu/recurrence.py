@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from coursekit.kernels.cpu.columns import LANES, give_rows, take_columns
+from coursekit.kernels.cpu.columns import LANES, give_rows
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.matmul import matmul
 from coursekit.kernels.cpu.simd import broadcast, width
+from coursekit.kernels.cpu.simd_squares import turn
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import MINUS_ONE, ONE, exp_normal
 
@@ -128,10 +129,10 @@ def over_time(cell):
         memory = np.zeros((c0.shape[1], LANES), x.dtype)
         for n in range(start, stop, LANES):
             end = min(n + LANES, stop)
-            take_columns(h0[n:end], columns[I:])
-            take_columns(c0[n:end], memory)
+            turn(h0[n:end], columns[I:])
+            turn(c0[n:end], memory)
             for t in range(T):
-                take_columns(x[n:end, t], columns)
+                turn(x[n:end, t], columns)
                 cell(packed, bias, columns, fresh, memory)
                 columns[I:] = fresh[:H]
                 give_rows(fresh, out[n:end, t])

@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.simd import _is_array, _pointer, vector_of, width
+from coursekit.kernels.cpu.simd import _pointer, vector_of, width
 
 
 def _zip(builder, x, y, first):
@@ -36,7 +36,11 @@ def turn_square(typing, rows, i, down, columns, j, apart):
     The first row begins at position i of ``rows``, the next ones ``down`` further each; they become columns of what
     begins at position j of ``columns``, whose rows lie ``apart``.
     """
-    if not isinstance(rows, types.Array) or not _is_array(columns) or rows.dtype != columns.dtype:
+    if (
+        not isinstance(rows, types.Array)
+        or not isinstance(columns, types.Array)
+        or rows.dtype != columns.dtype
+    ):
         return None
     align, lanes = rows.dtype.bitwidth // 8, vector_of(rows.dtype).lanes
 
@@ -56,15 +60,14 @@ def turn_square(typing, rows, i, down, columns, j, apart):
 
 @compiled
 def turn(rows, columns):
-    """Write ``rows``, of any strides between rows, as columns of the contiguous ``columns``, which may have more."""
+    """Write each of ``rows`` as a column of ``columns``, which may have more. Each row of both lies in one piece."""
     M, N = rows.shape
-    n, apart = width(rows), columns.shape[1]
-    down = rows.strides[0] // rows.itemsize
+    n = width(rows)
+    down, apart = rows.strides[0] // rows.itemsize, columns.strides[0] // columns.itemsize
     whole_m, whole_n = M // n * n, N // n * n
-    flat = columns.reshape(-1)
     for m in range(0, whole_m, n):
         for k in range(0, whole_n, n):
-            turn_square(rows, m * down + k, down, flat, k * apart + m, apart)
+            turn_square(rows, m * down + k, down, columns, k * apart + m, apart)
     _turn_rest(rows[:whole_m, whole_n:], columns[whole_n:])
     _turn_rest(rows[whole_m:], columns[:, whole_m:])
 
