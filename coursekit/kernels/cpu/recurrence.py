@@ -4,9 +4,9 @@ import numpy as np
 
 from coursekit.kernels.cpu.columns import LANES, give_rows
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.matmul import matmul
+from coursekit.kernels.cpu.matmul import multiply
 from coursekit.kernels.cpu.simd import broadcast, width
-from coursekit.kernels.cpu.simd_squares import turn
+from coursekit.kernels.cpu.simd_squares import turn, turned
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import MINUS_ONE, ONE, exp_normal
 
@@ -34,7 +34,8 @@ def inputs_parts(x, weight, bias):
     """x · weightᵀ + bias for all steps in one product, the steps first: (T, N, gates · H)."""
     N, T, I = x.shape
     steps = np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(T * N, I)
-    parts = matmul(steps, np.ascontiguousarray(weight.T))
+    parts = np.empty((T * N, len(weight)), x.dtype)
+    multiply(steps, turned(weight), parts)
     parts += bias
     return parts.reshape(T, N, len(bias))
 

@@ -12,6 +12,7 @@ from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.matmul import multiply
 from coursekit.kernels.cpu.recurrence import inputs_parts
 from coursekit.kernels.cpu.recurrence_cells import GRU, LSTM, RNN
+from coursekit.kernels.cpu.simd_squares import APART, turn, turned
 from coursekit.kernels.ops import OPS
 
 
@@ -62,7 +63,7 @@ class _Way:
 def _number_way(cell, x, weights, grad, states, out, extra=False):
     way = _Way(x, weights, grad, states, extra)
     w, u, b, d = weights
-    gates, turned, nothing = np.empty_like(way.deltas), np.zeros_like(way.x), np.zeros_like(d)
+    gates, of_x, nothing = np.empty_like(way.deltas), np.zeros_like(way.x), np.zeros_like(d)
     for target in out:
         target[...] = 0
     dx, dw, du, db, dd, dh, *dc = out
@@ -75,9 +76,9 @@ def _number_way(cell, x, weights, grad, states, out, extra=False):
         dh += way.grad[t]
         way.back(cell.pull, t, gates, dh)
         dh[...] = way.direct
-        _give_back(way.deltas[t], w, way.x[t], dw, db, turned[t])
+        _give_back(way.deltas[t], w, way.x[t], dw, db, of_x[t])
         _give_back(way.inner[t], u, way.states[t], du, dd, dh)
-    dx[...] = turned.transpose(1, 0, 2)
+    dx[...] = of_x.transpose(1, 0, 2)
     for target in dc:
         target[...] = way.carried
 
@@ -89,7 +90,7 @@ def _product_way(cell, x, weights, grad, states, out, extra=False):
     dx, dw, du, db, dd, dh, *dc = out
     (T, N, I), (G, H) = way.x.shape, u.shape
     step = cell.of_vectors if x.dtype == np.float32 else cell.of_numbers
-    gates, across, products = inputs_parts(x, w, b), np.ascontiguousarray(u.T), np.empty((N, G), x.dtype)
+    gates, across, products = inputs_parts(x, w, b), turned(u), np.empty((N, G), x.dtype)
     for t in range(T):
         multiply(way.states[t], across, products)
         way.ahead(step, t, gates, products, d)
@@ -100,12 +101,16 @@ def _product_way(cell, x, weights, grad, states, out, extra=False):
         multiply(way.inner[t], u, dh)
         dh += way.direct
     flat, inner = way.deltas.reshape(T * N, G), way.inner.reshape(T * N, G)
-    turned = np.empty_like(way.x)
-    multiply(flat, w, turned.reshape(T * N, I))
-    dx[...] = turned.transpose(1, 0, 2)
-    multiply(np.ascontiguousarray(flat.T), way.x.reshape(T * N, I), dw)
-    multiply(np.ascontiguousarray(inner.T), way.states[:-1].reshape(T * N, H), du)
-    db[...], dd[...] = way.deltas.sum(1).sum(0), way.inner.sum(1).sum(0)
+    of_x = np.empty_like(way.x)
+    multiply(flat, w, of_x.reshape(T * N, I))
+    dx[...] = of_x.transpose(1, 0, 2)
+    sums = turned(flat, APART)
+    multiply(sums, way.x.reshape(T * N, I), dw)
+    db[...] = way.deltas.sum(1).sum(0)
+    if extra:
+        turn(inner, sums)
+    multiply(sums, way.states[:-1].reshape(T * N, H), du)
+    dd[...] = way.inner.sum(1).sum(0) if extra else db
     for target in dc:
         target[...] = way.carried
 

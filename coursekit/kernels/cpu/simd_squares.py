@@ -4,6 +4,7 @@ Number by number, turning writes each number to a cache line of its own. In regi
 n stores and log₂ n rounds of shuffles between them.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -77,3 +78,16 @@ def _turn_rest(rows, columns):
     for m in range(rows.shape[0]):
         for k in range(rows.shape[1]):
             columns[k, m] = rows[m, k]
+
+
+APART = 16
+"""Rows that lie a power of two apart would all claim the same cache sets; this much more, and they do not."""
+
+
+def turned(rows: np.ndarray, apart: int = 0) -> np.ndarray:
+    """``rows.T`` in memory of its own, with room for ``apart`` numbers after each of its rows."""
+    columns = np.empty((rows.shape[1], rows.shape[0] + apart), rows.dtype)
+    if apart:
+        columns = columns[:, : rows.shape[0]]
+    turn(rows, columns)
+    return columns
