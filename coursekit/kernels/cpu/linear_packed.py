@@ -313,7 +313,7 @@ def _eight_vectors(x, panels, bias, out, c, K):
 
 
 @compiled
-def _multiply_one(x, panels, bias, out, start, stop):
+def multiply_one(x, panels, bias, out, start, stop):
     """Columns ``start`` to ``stop`` of one row: several panels at a time, each read once and in order."""
     row, lines, write = x.reshape(-1), panels.reshape(-1), out.reshape(-1)
     wide = 8 * width(row)
@@ -352,7 +352,7 @@ def linear_packed(x, panels, bias, *, out=None):
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
     if x.dtype == np.float32:
-        run = _multiply_one if x.shape[0] == 1 else _multiply_rows
+        run = multiply_one if x.shape[0] == 1 else _multiply_rows
         grain = (GRAIN // max(x.size, 1) // BOTH + 1) * BOTH
         split(lambda i, j: run(x, panels, bias, out, i, j), bias.size, grain)
     else:
