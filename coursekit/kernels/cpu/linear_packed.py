@@ -256,12 +256,12 @@ def _depth(length):
 
 @compiled
 def _multiply_part(x, m, last, k, depth, panels, j, apart, out, c):
-    """Two vectors of columns, all rows, a tile at a time."""
+    """Two vectors of columns, all rows, a tile at a time; what is left over is the less with two short tiles."""
     K, N = x.shape[1], out.shape[1]
     rows, write = x.reshape(-1), out.reshape(-1)
     while m < last:
         i, at = m * K + k, m * N + c
-        if last - m >= TALL:
+        if last - m >= TALL and not TALL < last - m <= 2 * SHORT:
             _tile(rows, i, K, panels, j, apart, depth, write, at, N, N - c)
             m += TALL
         else:
