@@ -5,8 +5,9 @@ import numpy as np
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.linear_packed import BOTH, HEIGHT, linear_packed, multiply_block, pack_panels
+from coursekit.kernels.cpu.linear_packed import BOTH, HEIGHT, multiply_block, multiply_packed
 from coursekit.kernels.cpu.matmul import multiply_rows
+from coursekit.kernels.cpu.pack_linear import pack_panels, packed
 from coursekit.kernels.cpu.rows import grain, load_part
 from coursekit.kernels.cpu.simd import broadcast, fma, load, sum_across, width
 from coursekit.kernels.cpu.threads import split
@@ -147,13 +148,11 @@ def linear(x, weight, bias=None, *, out=None):
         linear_turned(x, weight, bias, out=out)
         return
     bias = _filled(bias, weight)
-    N, K = weight.shape
+    N = len(weight)
     if x.shape[0] < FEWEST:
         split(lambda i, j: _dot_products(x, weight, bias, out, i, j), N, grain(x.size) * 4)
     elif x.size <= MOST:
         both = grain(x.size) // BOTH * BOTH + BOTH
         split(lambda i, j: _multiply_fresh(x, weight, bias, out, i, j), N, both)
     else:
-        panels = np.empty((-(-N // PANEL), K, PANEL), weight.dtype)
-        pack_panels(weight, panels)
-        linear_packed(x, panels, bias, out=out)
+        multiply_packed(x, packed(weight), bias, out)

@@ -4,8 +4,9 @@ import numpy as np
 
 from coursekit.kernels.cpu.columns import LANES, give_rows
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.linear_packed import multiply_one, pack_panels
+from coursekit.kernels.cpu.linear_packed import multiply_one
 from coursekit.kernels.cpu.matmul import multiply
+from coursekit.kernels.cpu.pack_linear import pack_panels
 from coursekit.kernels.cpu.simd import broadcast
 from coursekit.kernels.cpu.simd_squares import turn, turned
 from coursekit.kernels.cpu.threads import split
