@@ -6,7 +6,7 @@ import torch
 
 from coursekit.kernels import cpu, reference
 from coursekit.kernels.cpu import threads
-from coursekit.kernels.cpu.attention import KEYS, LANES, QUERIES
+from coursekit.kernels.cpu.attention import FEW, KEYS, LANES, QUERIES
 from coursekit.kernels.ops import OPS
 
 from .agreement import assert_agrees
@@ -39,10 +39,11 @@ def test_where_blocks_end(function, size, causal, dtype):
 
 
 @dtypes
+@pytest.mark.parametrize("M", [2, FEW + 1])
 @pytest.mark.parametrize("width", [1, 3, 4, 5, 7, 8, 9])
 @ours
-def test_where_tiles_end(function, width, dtype):
-    arrays = draw(5, 3 + width, width, 12 - width, dtype=dtype)
+def test_where_tiles_end(function, width, M, dtype):
+    arrays = draw(M, 3 + width, width, 12 - width, dtype=dtype)
     assert_agrees(OP, function(*arrays), arrays, {}, dtype)
 
 
@@ -67,8 +68,9 @@ def test_equal_scores_give_the_plain_mean(function):
 
 @dtypes
 @ours
-def test_the_first_blocks_may_weigh_nothing(function, dtype):
-    q, k, v = draw(5, 2 * KEYS + 9, 1, 4, dtype=dtype)
+@pytest.mark.parametrize("M", [2, FEW + 1])
+def test_the_first_blocks_may_weigh_nothing(function, M, dtype):
+    q, k, v = draw(M, 2 * KEYS + 9, 1, 4, dtype=dtype)
     q[:] = 1
     k[:, : KEYS + 5] = -np.inf
     got = function(q, k, v)
@@ -96,8 +98,9 @@ def test_a_bad_score_spoils_its_query_only(function, at, bad, dtype):
 
 
 @ours
-def test_nothing_but_minus_infinity_has_no_answer(function):
-    q, k, v = draw(3, 70, 1, 2)
+@pytest.mark.parametrize("M", [2, FEW + 1])
+def test_nothing_but_minus_infinity_has_no_answer(function, M):
+    q, k, v = draw(M, 70, 1, 2)
     q[:], k[:] = 1, -np.inf
     assert np.isnan(function(q, k, v)).all()
 
@@ -120,8 +123,28 @@ def test_the_first_causal_query_gets_the_first_value(function):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_any_number_of_threads_gives_the_same_bits(causal):
-    arrays, before = draw(200, 150, 16, 24, heads=(3,)), cpu.get_num_threads()
+@pytest.mark.parametrize(("D", "E"), [(64, 64), (67, 2 * 8 * LANES // 3 + 5), (2, 3)])
+def test_a_few_queries(D, E, causal):
+    arrays = draw(FEW, 37, D, E)
+    assert_agrees(OP, cpu.attention(*arrays, causal=causal), arrays, {"causal": causal}, "float32")
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+@pytest.mark.parametrize("at", [0, 5, -1])
+def test_a_bad_score_of_one_query(at, bad):
+    q, k, v = draw(1, 21, 1, 4)
+    q[:], k[1, at] = 1, bad
+    got = cpu.attention(q, k, v)
+    assert np.isnan(got[1]).all()
+    assert_agrees(OP, got[0], (q[0], k[0], v[0]), {}, "float32")
+    k[1, at], v[1, at] = -np.inf, 3e38
+    assert_agrees(OP, cpu.attention(q, k, v), (q, k, v), {}, "float32")
+
+
+@pytest.mark.parametrize("M", [2, 200])
+@pytest.mark.parametrize("causal", [False, True])
+def test_any_number_of_threads_gives_the_same_bits(causal, M):
+    arrays, before = draw(M, 150, 16, 24, heads=(3,)), cpu.get_num_threads()
     try:
         results = [threads.set_num_threads(n) or cpu.attention(*arrays, causal=causal) for n in (1, 2, 3, 5)]
     finally:

@@ -35,7 +35,7 @@ def test_a_row_has_the_same_bits_among_others(rows):
     np.testing.assert_array_equal(cpu.linear_packed(x[:rows], panels, bias), together[:rows])
 
 
-@pytest.mark.parametrize("M", [1, 5, 70])
+@pytest.mark.parametrize("M", [1, 5, 70, 130])
 @pytest.mark.parametrize("name", ["linear", "linear_packed"])
 def test_any_number_of_threads_gives_the_same_bits(name, M):
     x, weight, bias = drawn(M, 2100, 1037)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numba import njit
 from numba.core.errors import TypingError
 
-from coursekit.kernels.cpu import bit_vectors, simd, simd_integers, vector_math
+from coursekit.kernels.cpu import bit_vectors, simd, simd_integers, simd_squares, vector_math
 
 FLOATS, INTEGERS = ("float32", "float64"), ("int32", "int64")
 
@@ -342,3 +342,14 @@ def test_on_another_machines_settings(setting):
     command += ["(test_simd and not another_machine) or (test_agrees and cpu and float32 and not textbook)"]
     done = subprocess.run(command, env=os.environ | SETTINGS[setting], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(16, 16), (19, 37), (5, 70), (1, 3), (0, 4), (4, 0)])
+def test_rows_are_turned_into_columns(shape, dtype):
+    M, N = shape
+    rows = np.arange(M * (N + 3), dtype=dtype).reshape(M, N + 3)[:, 2 : N + 2]
+    columns = np.full((N, M + 2), -1, dtype)
+    simd_squares.turn(rows, columns)
+    np.testing.assert_array_equal(columns[:, :M], rows.T)
+    assert (columns[:, M:] == -1).all()

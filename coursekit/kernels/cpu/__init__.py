@@ -86,16 +86,11 @@ from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, k
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
-from coursekit.kernels.cpu.linear_packed import (
-    linear_packed,
-    linear_packed_panels,
-    linear_packed_textbook,
-    pack_linear,
-    pack_linear_textbook,
-)
+from coursekit.kernels.cpu.linear_packed import linear_packed, linear_packed_panels, linear_packed_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
+from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
 from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
 from coursekit.kernels.cpu.pooling import avg_pool2d, avg_pool2d_textbook, max_pool2d, max_pool2d_textbook
 from coursekit.kernels.cpu.pooling_gradients import (

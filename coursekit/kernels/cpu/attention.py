@@ -9,6 +9,7 @@ from math import prod, sqrt
 import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
+from coursekit.kernels.cpu.attention_alone import attend_alone
 from coursekit.kernels.cpu.columns import LANES, TALL, add_row, load_row, store_row
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.simd import broadcast, load, load_one, maximum, select, store, width
@@ -275,6 +276,8 @@ def _weigh_vectors(scores, count, top, total, sums):
 
 
 _vectors = _in_blocks(_score_tiles, _weigh_vectors, _add_tiles)
+FEW = LANES // 4
+"""So many queries do better one by one than with most lanes empty."""
 
 
 @boundary(OPS["attention"])
@@ -284,10 +287,11 @@ def attention(q, k, v, *, causal=False, out=None):
     The blocks and the running softmax are those of :func:`attention_flash`, after Dao et al., "FlashAttention: Fast
     and memory-efficient exact attention with IO-awareness", arXiv:2205.14135, Algorithm 1; both products are done in
     tiles of registers, and exp on whole vectors of queries. k and v are read as they are: queries fill the lanes, so
-    one number of k or v at a time meets all of them. float64 is done by :func:`attention_flash`.
+    one number of k or v at a time meets all of them. A few queries would leave lanes empty; they are done one by one,
+    with columns in the lanes. float64 is done by :func:`attention_flash`.
 
     A score is off by at most (D + 2) · 2⁻²⁴ · Σ|q·k| / √D in float32, a weight by that share of itself more than exp's
-    one unit in the last place, and a mean over N keys by (256 + N/256) · 2⁻²⁴ · Σ|w·v| on top.
+    one unit in the last place, and a mean over N keys by 2N · 2⁻²⁴ · Σ|w·v| on top.
 
     Args:
         q: shape (..., M, D), float32 or float64; NumPy array or torch tensor on the CPU.
@@ -305,6 +309,9 @@ def attention(q, k, v, *, causal=False, out=None):
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
     q, k, v, out = map(heads, (q, k, v, out))
+    if q.dtype == np.float32 and q.shape[1] <= FEW:
+        split(lambda i, j: attend_alone(q, k, v, causal, i, j, out), q.shape[0], 1)
+        return
     kernel, lanes = (_vectors, LANES) if q.dtype == np.float32 else (_plain, QUERIES)
     blocks = q.shape[0] * -(-q.shape[1] // lanes)
     split(lambda i, j: kernel(q, k, v, causal, lanes, i, j, out), blocks, 1)

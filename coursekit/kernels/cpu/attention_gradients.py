@@ -11,10 +11,10 @@ import numpy as np
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import heads, scaled_dot, softmax_in_place
-from coursekit.kernels.cpu.columns import take_columns
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.matmul import multiply_tiles
 from coursekit.kernels.cpu.simd import broadcast, load, maximum, store, width
+from coursekit.kernels.cpu.simd_squares import turn
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import exp_below
 from coursekit.kernels.ops import OPS
@@ -131,8 +131,8 @@ def _in_blocks(weigh):
                 stop = min(m + lanes, M)
                 seen = min(N, stop) if causal else N
                 w, s = weights[:seen], slopes[:seen]
-                take_columns(q[h, m:stop], queries)
-                take_columns(grad[h, m:stop], grads)
+                turn(q[h, m:stop], queries)
+                turn(grad[h, m:stop], grads)
                 multiply_tiles(k[h, :seen], queries, w)
                 w *= scale
                 for n in range(m + 1 if causal else seen, seen):

@@ -7,6 +7,7 @@ hide the latency of a multiply-add. Each step of a tile makes 12 multiply-adds f
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.simd import fma, load, load_one, store, width
+from coursekit.kernels.cpu.simd_squares import turn
 
 TALL = 4
 """Rows of a tile."""
@@ -42,16 +43,6 @@ def fill_row(x, i):
 
 
 @compiled
-def take_columns(rows, columns):
-    """Turn rows into columns."""
-    for m in range(rows.shape[0]):
-        for d in range(rows.shape[1]):
-            columns[d, m] = rows[m, d]
-
-
-@compiled
 def give_rows(columns, rows):
     """Turn columns into rows, as many as there are."""
-    for m in range(rows.shape[0]):
-        for d in range(rows.shape[1]):
-            rows[m, d] = columns[d, m]
+    turn(columns[: rows.shape[1], : rows.shape[0]], rows)

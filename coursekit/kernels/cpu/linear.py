@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.linear_packed import linear_packed, pack_panels
+from coursekit.kernels.cpu.linear_packed import BOTH, HEIGHT, multiply_block, multiply_packed
 from coursekit.kernels.cpu.matmul import multiply_rows
+from coursekit.kernels.cpu.pack_linear import pack_panels, packed
 from coursekit.kernels.cpu.rows import grain, load_part
 from coursekit.kernels.cpu.simd import broadcast, fma, load, sum_across, width
 from coursekit.kernels.cpu.threads import split
@@ -98,17 +100,35 @@ def _store_sums(sums, bias, out):
     out[min(3, last)] = sum_across(sums[3]) + bias[min(3, last)]
 
 
-FEWEST = 64
+FEWEST = 16
 """Rows for which packing pays, though the packed weight is used only once."""
+MOST = 2**18
+"""Numbers of x that may pass by once for each panel; of more, blocks stay in the cache while all panels pass."""
+GROUP = max(2 * simd.LANES // PANEL, 1)
+"""Panels that a tile is wide."""
+
+
+@compiled
+def _multiply_fresh(x, weight, bias, out, start, stop):
+    """Columns ``start`` to ``stop``, a tile's breadth of them at a time, packed just before its use."""
+    M, K = x.shape
+    panels = np.zeros((GROUP, K, PANEL), x.dtype)
+    lines = panels.reshape(-1)
+    out[:, start:stop] = bias[start:stop]
+    for n in range(start, stop, GROUP * PANEL):
+        end = min(n + GROUP * PANEL, stop)
+        pack_panels(weight[n:end], panels)
+        for m in range(0, M, HEIGHT):
+            multiply_block(x, m, min(m + HEIGHT, M), 0, K, lines, n, out, n, end)
 
 
 @boundary(OPS["linear"])
 def linear(x, weight, bias=None, *, out=None):
     """x · weightᵀ + bias, as a fully connected layer has it.
 
-    Up to some dozens of rows are dot products of vectors, two rows with four of the weight at a time. More of them pay
-    for packing the weight first, as :func:`pack_linear` does, and are then done by :func:`linear_packed`, which says
-    where the method is from.
+    A few rows are dot products of vectors, two rows with four of the weight at a time. More of them pay for packing the
+    weight, as :func:`pack_linear` does: a panel at a time, used while in the cache, or all of it where x is large. The
+    products are those of :func:`linear_packed`, which says where the method is from.
     The error is at most K · 2⁻²⁴ · (Σ|x·weight| + |bias|) in float32. float64 is done by :func:`linear_turned`.
 
     Args:
@@ -128,10 +148,11 @@ def linear(x, weight, bias=None, *, out=None):
         linear_turned(x, weight, bias, out=out)
         return
     bias = _filled(bias, weight)
-    N, K = weight.shape
+    N = len(weight)
     if x.shape[0] < FEWEST:
         split(lambda i, j: _dot_products(x, weight, bias, out, i, j), N, grain(x.size) * 4)
+    elif x.size <= MOST:
+        both = grain(x.size) // BOTH * BOTH + BOTH
+        split(lambda i, j: _multiply_fresh(x, weight, bias, out, i, j), N, both)
     else:
-        panels = np.empty((-(-N // PANEL), K, PANEL), weight.dtype)
-        pack_panels(weight, panels)
-        linear_packed(x, panels, bias, out=out)
+        multiply_packed(x, packed(weight), bias, out)

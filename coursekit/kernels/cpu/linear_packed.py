@@ -18,65 +18,6 @@ from coursekit.kernels.ops.linear import PANEL
 
 
 @compiled
-def _pack_textbook(weight, panels):
-    N, K = weight.shape
-    panels[:] = 0
-    for n in range(N):
-        for k in range(K):
-            panels[n // PANEL, k, n % PANEL] = weight[n, k]
-
-
-@boundary(OPS["pack_linear"])
-def pack_linear_textbook(weight, *, out=None):
-    """:func:`pack_linear` as it is defined: it reads in order, and writes each number to a cache line of its own."""
-    _pack_textbook(weight, out)
-
-
-@compiled
-def pack_panels(weight, panels):
-    N = weight.shape[0]
-    for p in range(panels.shape[0]):
-        _pack_panel(weight[p * PANEL : min(p * PANEL + PANEL, N)], panels[p])
-
-
-@compiled
-def _pack_panel(rows, panel):
-    if len(rows) < PANEL:
-        panel[:] = 0
-    for k in range(0, panel.shape[0], PANEL):
-        _turn(rows[:, k : k + PANEL], panel[k : k + PANEL])
-
-
-@compiled
-def _turn(square, lines):
-    for r in range(square.shape[0]):
-        for i in range(square.shape[1]):
-            lines[i, r] = square[r, i]
-
-
-@boundary(OPS["pack_linear"])
-def pack_linear(weight, *, out=None):
-    """The rows of a weight in panels of 16, as :func:`linear_packed` reads them: done once, kept with the weight.
-
-    A cache line of the result holds what 16 rows have for one k. Square by square, 16 lines are read, each once, and 16
-    written, which stay in the cache meanwhile: they are neighbours. The result is exact.
-
-    Args:
-        weight: shape (N, K), float32 or float64; NumPy array or torch tensor on the CPU.
-        out: shape (⌈N/16⌉, K, 16), filled and returned where given; it must not share memory with weight.
-
-    Returns:
-        Shape (⌈N/16⌉, K, 16), of the dtype and kind of weight, with zeros for the rows beyond N.
-
-    Raises:
-        TypeError: an argument is no array, or of another kind or dtype.
-        ValueError: weight has not two dimensions, a tensor is not on the CPU, or ``out`` cannot be written
-            without harm.
-    """
-    pack_panels(weight, out)
-
-
-@compiled
 def _textbook(x, panels, bias, out):
     for m in range(out.shape[0]):
         for n in range(out.shape[1]):
@@ -126,7 +67,7 @@ TALL = 12 if simd.REGISTERS == 32 else 6
 SHORT = 4
 """Rows of the other tile, for what is left: 8 sums are as many as the multiply-adds under way at a time."""
 DEPTH = 256
-"""A panel's part that stays in the level-1 cache while all rows pass over it."""
+"""About so long is a panel's part that stays in the level-1 cache while all rows pass over it."""
 HEIGHT, LENGTH = 96, 1024
 """Of x, a block that stays in the level-2 cache while all panels pass."""
 
@@ -237,27 +178,37 @@ def _place(n, K):
 
 
 @compiled
-def _multiply_block(x, first, last, begin, end, panels, out, start, stop):
-    """Add the products over k from ``begin`` to ``end`` of some rows to columns ``start`` to ``stop``."""
+def multiply_block(x, first, last, begin, end, panels, front, out, start, stop):
+    """Add the products over k from ``begin`` to ``end`` of some rows to columns ``start`` to ``stop``.
+
+    The panels begin with column ``front``.
+    """
     K = x.shape[1]
     n = width(panels)
     last_panel = panels.size - PANEL * K
-    depth = DEPTH if last - first > TALL else K
+    depth = _depth(end - begin) if last - first > TALL else K
     for c in range(start, stop, 2 * n):
-        j = _place(c, K)
-        apart = min(_place(c + n, K), last_panel) - j if n == PANEL else n
+        j = _place(c - front, K)
+        apart = min(_place(c - front + n, K), last_panel) - j if n == PANEL else n
         for k in range(begin, end, depth):
             _multiply_part(x, first, last, k, min(depth, end - k), panels, j + k * PANEL, apart, out, c)
 
 
 @compiled
+def _depth(length):
+    """Of parts of much the same length: a short one at the end would make a tile's beginning and end dear."""
+    parts = max((length + DEPTH // 2) // DEPTH, 1)
+    return max((length + parts - 1) // parts, 1)
+
+
+@compiled
 def _multiply_part(x, m, last, k, depth, panels, j, apart, out, c):
-    """Two vectors of columns, all rows, a tile at a time."""
+    """Two vectors of columns, all rows, a tile at a time; what is left over is the less with two short tiles."""
     K, N = x.shape[1], out.shape[1]
     rows, write = x.reshape(-1), out.reshape(-1)
     while m < last:
         i, at = m * K + k, m * N + c
-        if last - m >= TALL:
+        if last - m >= TALL and not TALL < last - m <= 2 * SHORT:
             _tile(rows, i, K, panels, j, apart, depth, write, at, N, N - c)
             m += TALL
         else:
@@ -274,7 +225,7 @@ def _multiply_rows(x, panels, bias, out, start, stop):
         out[m, start:stop] = bias[start:stop]
     for m in range(0, M, HEIGHT):
         for k in range(0, K, LENGTH):
-            _multiply_block(x, m, min(m + HEIGHT, M), k, min(k + LENGTH, K), lines, out, start, stop)
+            multiply_block(x, m, min(m + HEIGHT, M), k, min(k + LENGTH, K), lines, 0, out, start, stop)
 
 
 @compiled
@@ -309,7 +260,7 @@ def _eight_vectors(x, panels, bias, out, c, K):
 
 
 @compiled
-def _multiply_one(x, panels, bias, out, start, stop):
+def multiply_one(x, panels, bias, out, start, stop):
     """Columns ``start`` to ``stop`` of one row: several panels at a time, each read once and in order."""
     row, lines, write = x.reshape(-1), panels.reshape(-1), out.reshape(-1)
     wide = 8 * width(row)
@@ -317,11 +268,21 @@ def _multiply_one(x, panels, bias, out, start, stop):
     for c in range(start, whole, wide):
         _eight_vectors(row, lines, bias, write, c, row.size)
     write[whole:stop] = bias[whole:stop]
-    _multiply_block(x, 0, 1, 0, row.size, lines, out, whole, stop)
+    multiply_block(x, 0, 1, 0, row.size, lines, 0, out, whole, stop)
 
 
 BOTH = 8 * max(simd.LANES, PANEL // 2)
 """Columns at whose multiples threads may begin: whole panels, and all tiles and groups of vectors."""
+
+
+def multiply_packed(x, panels, bias, out):
+    """What :func:`linear_packed` does, for kernels whose arrays are known to be right."""
+    if x.dtype == np.float32:
+        run = multiply_one if x.shape[0] == 1 else _multiply_rows
+        grain = (GRAIN // max(x.size, 1) // BOTH + 1) * BOTH
+        split(lambda i, j: run(x, panels, bias, out, i, j), bias.size, grain)
+    else:
+        multiply_panels(x, panels, bias, out)
 
 
 @boundary(OPS["linear_packed"])
@@ -347,9 +308,4 @@ def linear_packed(x, panels, bias, *, out=None):
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    if x.dtype == np.float32:
-        run = _multiply_one if x.shape[0] == 1 else _multiply_rows
-        grain = (GRAIN // max(x.size, 1) // BOTH + 1) * BOTH
-        split(lambda i, j: run(x, panels, bias, out, i, j), bias.size, grain)
-    else:
-        multiply_panels(x, panels, bias, out)
+    multiply_packed(x, panels, bias, out)

@@ -2,12 +2,16 @@
 
 import numpy as np
 
-from coursekit.kernels.cpu.columns import LANES, give_rows, take_columns
+from coursekit.kernels.cpu.columns import LANES, give_rows
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.matmul import matmul
-from coursekit.kernels.cpu.simd import broadcast, width
+from coursekit.kernels.cpu.linear_packed import multiply_one
+from coursekit.kernels.cpu.matmul import multiply
+from coursekit.kernels.cpu.pack_linear import pack_panels
+from coursekit.kernels.cpu.simd import broadcast
+from coursekit.kernels.cpu.simd_squares import turn, turned
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import MINUS_ONE, ONE, exp_normal
+from coursekit.kernels.ops.linear import PANEL
 
 FEWEST = LANES // 2
 """Sequences for which it pays to fill lanes with them."""
@@ -33,7 +37,8 @@ def inputs_parts(x, weight, bias):
     """x · weightᵀ + bias for all steps in one product, the steps first: (T, N, gates · H)."""
     N, T, I = x.shape
     steps = np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(T * N, I)
-    parts = matmul(steps, np.ascontiguousarray(weight.T))
+    parts = np.empty((T * N, len(weight)), x.dtype)
+    multiply(steps, turned(weight), parts)
     parts += bias
     return parts.reshape(T, N, len(bias))
 
@@ -58,22 +63,18 @@ def pack(weight_ih, weight_hh, gates, groups):
 
 
 @compiled
-def _add_product(h, turned, sums):
-    """sums + h · turned, four rows of the matrix for each pass over the sums."""
-    H = h.size
-    for k in range(0, H - 3, 4):
-        _add_four(sums, h[k : k + 4], turned[k], turned[k + 1], turned[k + 2], turned[k + 3])
-    for k in range(H // 4 * 4, H):
-        x, row = h[k], turned[k]
-        for i in range(sums.size):
-            sums[i] += x * row[i]
-
-
-@compiled
-def _add_four(sums, x, b0, b1, b2, b3):
-    x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
-    for i in range(sums.size):
-        sums[i] += x0 * b0[i] + x1 * b1[i] + x2 * b2[i] + x3 * b3[i]
+def _gates_in_panels(weight, bias, gates):
+    """The weight packed as a linear layer's is, and the bias, each gate from a panel of its own on."""
+    G, H = weight.shape[0] // max(gates, 1), weight.shape[1]
+    each = (G + PANEL - 1) // PANEL
+    panels, ahead = (
+        np.zeros((gates * each, H, PANEL), weight.dtype),
+        np.zeros(gates * each * PANEL, weight.dtype),
+    )
+    for g in range(gates):
+        pack_panels(weight[g * G : (g + 1) * G], panels[g * each : (g + 1) * each])
+        ahead[g * each * PANEL : g * each * PANEL + G] = bias[g * G : (g + 1) * G]
+    return panels, ahead
 
 
 def one_by_one(step):
@@ -86,16 +87,10 @@ def one_by_one(step):
 
     @compiled
     def run(parts, weight_hh, bias, h, c, out):
-        H, G = h.shape[1], weight_hh.shape[0]
-        lanes = width(h)
-        room = (H + lanes - 1) // lanes * lanes
-        gates = G // max(H, 1)
-        turned, ahead = np.zeros((H, gates * room), h.dtype), np.zeros(gates * room, h.dtype)
-        for g in range(G):
-            column = g // H * room + g % H
-            ahead[column] = bias[g]
-            for k in range(H):
-                turned[k, column] = weight_hh[g, k]
+        H = h.shape[1]
+        gates = weight_hh.shape[0] // max(H, 1)
+        panels, ahead = _gates_in_panels(weight_hh, bias, gates)
+        room = ahead.size // max(gates, 1)
         inputs, sums = np.zeros_like(ahead), np.empty_like(ahead)
         for n in range(h.shape[0]):
             state, memory = np.zeros(room, h.dtype), np.zeros(room, h.dtype)
@@ -103,8 +98,7 @@ def one_by_one(step):
             for t in range(parts.shape[0]):
                 for g in range(gates):
                     inputs[g * room : g * room + H] = parts[t, n, g * H : (g + 1) * H]
-                sums[:] = ahead
-                _add_product(state[:H], turned, sums)
+                multiply_one(state[:H].reshape(1, H), panels, ahead, sums.reshape(1, -1), 0, sums.size)
                 step(inputs, sums, state, memory)
                 out[n, t] = state[:H]
             h[n], c[n] = state[:H], memory[: c.shape[1]]
@@ -128,10 +122,10 @@ def over_time(cell):
         memory = np.zeros((c0.shape[1], LANES), x.dtype)
         for n in range(start, stop, LANES):
             end = min(n + LANES, stop)
-            take_columns(h0[n:end], columns[I:])
-            take_columns(c0[n:end], memory)
+            turn(h0[n:end], columns[I:])
+            turn(c0[n:end], memory)
             for t in range(T):
-                take_columns(x[n:end, t], columns)
+                turn(x[n:end, t], columns)
                 cell(packed, bias, columns, fresh, memory)
                 columns[I:] = fresh[:H]
                 give_rows(fresh, out[n:end, t])

@@ -12,7 +12,7 @@ import numpy as np
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.recurrence import sigmoid, sigmoid_of_one
 from coursekit.kernels.cpu.rows import load_part, store_part
-from coursekit.kernels.cpu.simd import width
+from coursekit.kernels.cpu.simd import broadcast, width
 from coursekit.kernels.cpu.vector_math import tanh
 
 
@@ -65,10 +65,12 @@ def _rnn_step(squash, gate):
 
 @compiled
 def _rnn_pull(gates, kept, before, c_before, slope, carried, delta, inner, direct):
-    one = slope.dtype.type(1)
-    for n in range(slope.shape[0]):
-        for j in range(slope.shape[1]):
-            delta[n, j] = slope[n, j] * (one - gates[n, j] * gates[n, j])
+    n, size = width(slope), slope.size
+    gates, slope, delta = gates.reshape(-1), slope.reshape(-1), delta.reshape(-1)
+    one = broadcast(slope.dtype.type(1))
+    for i in range(0, size, n):
+        h = load_part(gates, i, size - i)
+        store_part(delta, i, load_part(slope, i, size - i) * (one - h * h), size - i)
 
 
 def _lstm_step(squash, gate):
@@ -96,17 +98,22 @@ def _lstm_step(squash, gate):
 @compiled
 def _lstm_pull(gates, kept, before, c_before, slope, carried, delta, inner, direct):
     """``carried`` is the gradient of c, which passes from step to step by the forget gate alone."""
-    one, H = slope.dtype.type(1), slope.shape[1]
-    for n in range(slope.shape[0]):
-        for j in range(H):
-            i, f, g, o = gates[n, j], gates[n, H + j], gates[n, 2 * H + j], gates[n, 3 * H + j]
-            dh, squashed = slope[n, j], kept[n, j]
-            dc = carried[n, j] + dh * o * (one - squashed * squashed)
-            delta[n, j] = dc * g * i * (one - i)
-            delta[n, H + j] = dc * c_before[n, j] * f * (one - f)
-            delta[n, 2 * H + j] = dc * i * (one - g * g)
-            delta[n, 3 * H + j] = dh * squashed * o * (one - o)
-            carried[n, j] = dc * f
+    (N, H), lanes = slope.shape, width(slope)
+    gates, delta = gates.reshape(-1), delta.reshape(-1)
+    c, slope, carried, kept = c_before.reshape(-1), slope.reshape(-1), carried.reshape(-1), kept.reshape(-1)
+    one = broadcast(slope.dtype.type(1))
+    for n in range(N):
+        for j in range(0, H, lanes):
+            a, k, count = n * H + j, 4 * n * H + j, H - j
+            i, f = load_part(gates, k, count), load_part(gates, k + H, count)
+            g, o = load_part(gates, k + 2 * H, count), load_part(gates, k + 3 * H, count)
+            dh, squashed = load_part(slope, a, count), load_part(kept, a, count)
+            dc = load_part(carried, a, count) + dh * o * (one - squashed * squashed)
+            store_part(delta, k, dc * g * i * (one - i), count)
+            store_part(delta, k + H, dc * load_part(c, a, count) * f * (one - f), count)
+            store_part(delta, k + 2 * H, dc * i * (one - g * g), count)
+            store_part(delta, k + 3 * H, dh * squashed * o * (one - o), count)
+            store_part(carried, a, dc * f, count)
 
 
 def _gru_step(squash, gate):
@@ -132,20 +139,29 @@ def _gru_step(squash, gate):
 @compiled
 def _gru_pull(gates, kept, before, c_before, slope, carried, delta, inner, direct):
     """``inner`` is what the sums over the last state get, ``direct`` what that state gets past them."""
-    one, H = slope.dtype.type(1), slope.shape[1]
-    for n in range(slope.shape[0]):
-        for j in range(H):
-            r, z, candidate = gates[n, j], gates[n, H + j], gates[n, 2 * H + j]
-            dh = slope[n, j]
+    (N, H), lanes = slope.shape, width(slope)
+    gates, delta, inner, direct = gates.reshape(-1), delta.reshape(-1), inner.reshape(-1), direct.reshape(-1)
+    kept, before, slope = kept.reshape(-1), before.reshape(-1), slope.reshape(-1)
+    one = broadcast(slope.dtype.type(1))
+    for n in range(N):
+        for j in range(0, H, lanes):
+            a, k, count = n * H + j, 3 * n * H + j, H - j
+            r, z = load_part(gates, k, count), load_part(gates, k + H, count)
+            candidate, dh = load_part(gates, k + 2 * H, count), load_part(slope, a, count)
             of_candidate = dh * (one - z) * (one - candidate * candidate)
-            inner[n, j] = delta[n, j] = of_candidate * kept[n, j] * r * (one - r)
-            inner[n, H + j] = delta[n, H + j] = dh * (before[n, j] - candidate) * z * (one - z)
-            delta[n, 2 * H + j], inner[n, 2 * H + j] = of_candidate, of_candidate * r
-            direct[n, j] = dh * z
+            of_r = of_candidate * load_part(kept, a, count) * r * (one - r)
+            of_z = dh * (load_part(before, a, count) - candidate) * z * (one - z)
+            store_part(delta, k, of_r, count)
+            store_part(inner, k, of_r, count)
+            store_part(delta, k + H, of_z, count)
+            store_part(inner, k + H, of_z, count)
+            store_part(delta, k + 2 * H, of_candidate, count)
+            store_part(inner, k + 2 * H, of_candidate * r, count)
+            store_part(direct, a, dh * z, count)
 
 
 class Cell(NamedTuple):
-    """The functions of a cell: ``step`` for numbers of any dtype and for vectors of float32, and ``pull``."""
+    """The functions of a cell: ``step`` for numbers of any dtype and for vectors of float32, and ``pull`` for all."""
 
     of_numbers: Callable
     of_vectors: Callable

@@ -9,9 +9,12 @@ import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.linear_packed import multiply_packed
 from coursekit.kernels.cpu.matmul import multiply
+from coursekit.kernels.cpu.pack_linear import packed
 from coursekit.kernels.cpu.recurrence import inputs_parts
 from coursekit.kernels.cpu.recurrence_cells import GRU, LSTM, RNN
+from coursekit.kernels.cpu.simd_squares import APART, turn, turned
 from coursekit.kernels.ops import OPS
 
 
@@ -62,7 +65,7 @@ class _Way:
 def _number_way(cell, x, weights, grad, states, out, extra=False):
     way = _Way(x, weights, grad, states, extra)
     w, u, b, d = weights
-    gates, turned, nothing = np.empty_like(way.deltas), np.zeros_like(way.x), np.zeros_like(d)
+    gates, of_x, nothing = np.empty_like(way.deltas), np.zeros_like(way.x), np.zeros_like(d)
     for target in out:
         target[...] = 0
     dx, dw, du, db, dd, dh, *dc = out
@@ -75,11 +78,20 @@ def _number_way(cell, x, weights, grad, states, out, extra=False):
         dh += way.grad[t]
         way.back(cell.pull, t, gates, dh)
         dh[...] = way.direct
-        _give_back(way.deltas[t], w, way.x[t], dw, db, turned[t])
+        _give_back(way.deltas[t], w, way.x[t], dw, db, of_x[t])
         _give_back(way.inner[t], u, way.states[t], du, dd, dh)
-    dx[...] = turned.transpose(1, 0, 2)
+    dx[...] = of_x.transpose(1, 0, 2)
     for target in dc:
         target[...] = way.carried
+
+
+def _times(weight):
+    """A function that writes x · weightᵀ to ``out``, for one x after the other; packed once in float32."""
+    if weight.dtype == np.float32:
+        panels, none = packed(weight), np.zeros(len(weight), weight.dtype)
+        return lambda x, out: multiply_packed(x, panels, none, out)
+    across = turned(weight)
+    return lambda x, out: multiply(x, across, out)
 
 
 def _product_way(cell, x, weights, grad, states, out, extra=False):
@@ -89,23 +101,28 @@ def _product_way(cell, x, weights, grad, states, out, extra=False):
     dx, dw, du, db, dd, dh, *dc = out
     (T, N, I), (G, H) = way.x.shape, u.shape
     step = cell.of_vectors if x.dtype == np.float32 else cell.of_numbers
-    gates, across, products = inputs_parts(x, w, b), np.ascontiguousarray(u.T), np.empty((N, G), x.dtype)
+    gates, products = inputs_parts(x, w, b), np.empty((N, G), x.dtype)
+    ahead, back = _times(u), _times(turned(u))
     for t in range(T):
-        multiply(way.states[t], across, products)
+        ahead(way.states[t], products)
         way.ahead(step, t, gates, products, d)
     dh[...] = 0
     for t in reversed(range(T)):
         dh += way.grad[t]
         way.back(cell.pull, t, gates, dh)
-        multiply(way.inner[t], u, dh)
+        back(way.inner[t], dh)
         dh += way.direct
     flat, inner = way.deltas.reshape(T * N, G), way.inner.reshape(T * N, G)
-    turned = np.empty_like(way.x)
-    multiply(flat, w, turned.reshape(T * N, I))
-    dx[...] = turned.transpose(1, 0, 2)
-    multiply(np.ascontiguousarray(flat.T), way.x.reshape(T * N, I), dw)
-    multiply(np.ascontiguousarray(inner.T), way.states[:-1].reshape(T * N, H), du)
-    db[...], dd[...] = way.deltas.sum(1).sum(0), way.inner.sum(1).sum(0)
+    of_x = np.empty_like(way.x)
+    multiply(flat, w, of_x.reshape(T * N, I))
+    dx[...] = of_x.transpose(1, 0, 2)
+    sums = turned(flat, APART)
+    multiply(sums, way.x.reshape(T * N, I), dw)
+    db[...] = way.deltas.sum(1).sum(0)
+    if extra:
+        turn(inner, sums)
+    multiply(sums, way.states[:-1].reshape(T * N, H), du)
+    dd[...] = way.inner.sum(1).sum(0) if extra else db
     for target in dc:
         target[...] = way.carried
 
@@ -128,9 +145,9 @@ def rnn_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=No
     The loss is a function of the states of all steps, ``grad`` its gradient; that of the last state counts with its
     last step. The states are computed anew and kept. What waits for the step before, ahead and back, is one product
     with weight_hh at each step; the products for the inputs and for both weights are made once, of N·T rows, when all
-    gradients of the sums are there. All are those of :func:`matmul`. In float32 a product's
-    sum of K terms is off by at most (256 + K/256) · 2⁻²⁴ of the sum of their sizes, and from step to step errors are
-    carried on as by the exact chain rule.
+    gradients of the sums are there. These are the products of :func:`matmul`; weight_hh is packed for all steps, as
+    :func:`linear_packed` wants it. In float32 a product's sum of K terms is off by at most K · 2⁻²⁴ of the sum of their
+    sizes, and from step to step errors are carried on as by the exact chain rule.
 
     Args:
         x: shape (N, T, I), float32 or float64; NumPy array or torch tensor on the CPU.

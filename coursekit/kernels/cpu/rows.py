@@ -28,7 +28,7 @@ def grain(*sizes: int) -> int:
 
 def as_rows(x: np.ndarray) -> np.ndarray:
     """x as (rows, N), a view, N being its last dimension."""
-    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 def rows_and_grain(x: np.ndarray) -> tuple[int, int]:
