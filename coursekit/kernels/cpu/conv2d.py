@@ -8,7 +8,7 @@ import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.convolution_tiles import correlate_images, layout, pack_groups, tap_positions
+from coursekit.kernels.cpu.convolution_tiles import correlate_images, count_parts, layout, pack_groups, tap_positions
 from coursekit.kernels.cpu.matmul import multiply_tiles
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.winograd import pack_winograd, winograd
@@ -22,10 +22,10 @@ def _or_zeros(bias, weight):
     return np.zeros(len(weight), weight.dtype) if bias is None else bias
 
 
-def _over_images(work, out, weight):
-    """``work(i, j)`` for parts of the images, as many at least as make a grain."""
-    each = out[:1].size * weight[:1].size
-    split(work, len(out), GRAIN // max(each, 1) + 1)
+def _over(parts, work, out, weight):
+    """``work(i, j)`` for the parts from i to j, so many at least as make a grain."""
+    each = out.size * weight[:1].size // max(parts, 1)
+    split(work, parts, GRAIN // max(each, 1) + 1)
 
 
 @compiled
@@ -104,11 +104,13 @@ def _tiled(x, weight, bias, stride, padding, dilation, groups, out):
     K, D, R, S = weight.shape
     P, Q = out.shape[2:]
     rows, columns = np.arange(R) * dilation, np.arange(S) * dilation
-    form, band = layout(D, stride, (rows[-1], columns[-1]), (P, Q))
+    form, band = layout(D, stride, (rows[-1], columns[-1]), (P, Q), padding)
     taps = tap_positions(rows, columns, D, stride, form)
     filters = pack_groups(weight.reshape(groups, K // groups, taps.size))
     how = (x, filters, bias, stride, (padding, padding), form, band, taps)
-    _over_images(lambda i, j: correlate_images(*how, i, j, out, 0, (P, Q), (P * Q, Q, 1)), out, weight)
+    where = (out, 0, (P, Q), (P * Q, Q, 1))
+    parts = count_parts(len(x), groups, (P, Q), band)
+    _over(parts, lambda i, j: correlate_images(*how, i, j, *where), out, weight)
 
 
 @boundary(OPS["conv2d"])
@@ -124,7 +126,7 @@ def conv2d_tiled(x, weight, bias=None, *, stride=1, padding=0, dilation=1, group
 
 def _by_winograd(m, x, weight, bias, padding, groups, out):
     filters = pack_winograd(weight, groups, m)
-    _over_images(lambda i, j: winograd[m](x, filters, bias, padding, i, j, out), out, weight)
+    _over(len(x), lambda i, j: winograd[m](x, filters, bias, padding, i, j, out), out, weight)
 
 
 @boundary(OPS["conv2d"])

@@ -12,6 +12,7 @@ from coursekit.kernels.cpu.convolution_tiles import (
     TALL,
     WIDE,
     correlate_images,
+    count_parts,
     layout,
     pack_filters,
     pack_groups,
@@ -92,7 +93,6 @@ def conv2d_grad_input(grad, weight, *, size=(), stride=1, padding=0, dilation=1,
     C, H, W = out.shape[1:]
     filters = weight.reshape(groups, K // groups, D, R, S).swapaxes(1, 2)
     bias = np.zeros(C, out.dtype)
-    grain = GRAIN // max(grad[:1].size * D * R * S, 1) + 1
     for i in range(min(stride, H)):
         rows, down = _met(i, R, stride, padding, dilation)
         for j in range(min(stride, W)):
@@ -108,7 +108,9 @@ def conv2d_grad_input(grad, weight, *, size=(), stride=1, padding=0, dilation=1,
             packed = pack_groups(part.reshape(groups, D, taps.size))
             how = (grad, packed, bias, 1, (above, left), form, band, taps)
             where = (out, i * W + j, shape, (H * W, stride * W, stride))
-            split(lambda m, n, how=how, where=where: correlate_images(*how, m, n, *where), len(out), grain)
+            parts = count_parts(len(out), groups, shape, band)
+            grain = GRAIN // max(len(out) * C * shape[0] * shape[1] * packed.shape[1] // groups // parts, 1) + 1
+            split(lambda m, n, how=how, where=where: correlate_images(*how, m, n, *where), parts, grain)
 
 
 @compiled
@@ -194,7 +196,7 @@ def _add_tiles(packed, image, at, places, result, sums):
     wide = WIDE * width(image)
     for i in range(0, length, wide):
         for n in range(0, count, TALL):
-            tile(packed, n * places.size, image, at + i, places, result, 0, wide)
+            tile(packed, n * places.size, image, at + i, places, result, 0, wide, False)
             for m in range(min(TALL, count - n)):
                 row, found = sums[n + m, i : i + wide], result[m * wide :]
                 for j in range(row.size):

@@ -186,7 +186,7 @@ def _winograd(m, transform_pixels, transform_results):
                     for i in range(n * n):
                         for k in range(0, rows, TALL):
                             to = (i * rows + k) * wide
-                            tile(filters[g], (i * rows + k) * D, sums, i * D * wide, taps, products, to, wide)
+                            tile(filters[g], (i * rows + k) * D, sums, i * D * wide, taps, products, to, wide, False)
                     find(places, at, across + 1, P, Q)
                     for k in range(each):
                         to = (b * K + g * each + k) * P * Q
