@@ -6,16 +6,27 @@ same 2·B·K·P·Q·(C/groups)·R·S operations in different orders; Winograd's 
 
 import numpy as np
 
+from coursekit.kernels.cpu import pointwise
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.convolution_tiles import correlate_images, count_parts, layout, pack_groups, tap_positions
+from coursekit.kernels.cpu.convolution_tiles import (
+    correlate_images,
+    count_parts,
+    layout,
+    pack_groups,
+    tap_positions,
+)
+from coursekit.kernels.cpu.depthwise import correlate_planes
 from coursekit.kernels.cpu.matmul import multiply_tiles
+from coursekit.kernels.cpu.pointwise import multiply_planes
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.winograd import pack_winograd, winograd
 from coursekit.kernels.ops import OPS
 
 GRAIN = 2**20
 """Multiply-adds that are worth a thread."""
+CHANNEL = 2**15
+"""Pixels of a channel that are quickly read again."""
 
 
 def _or_zeros(bias, weight):
@@ -159,6 +170,20 @@ def _saves_by_winograd(x, weight, stride, dilation, groups, out):
     return fits and min(K // groups, D) >= 16 and out[0, 0].size >= 16 * 24
 
 
+def _by_product(x, weight, bias, groups, out):
+    B, C, H, W = x.shape
+    D = C // groups
+    filters = weight.reshape(groups, len(weight) // groups, D)
+    how = (filters, x.reshape(B * groups, D, H * W), bias)
+    planes = out.reshape(-1, H * W)
+    split(lambda i, j: multiply_planes(*how, i, j, planes), len(planes), pointwise.GRAIN)
+
+
+def _by_planes(x, weight, bias, padding, out):
+    parts = out.shape[0] * out.shape[1]
+    _over(parts, lambda i, j: correlate_planes(x, weight, bias, padding, i, j, out), out, weight)
+
+
 @boundary(OPS["conv2d"])
 def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, out=None):
     """The cross-correlation of images with filters: by F(4, 3) where it is faster, by :func:`conv2d_tiled` elsewhere.
@@ -188,7 +213,14 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, o
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
     bias = _or_zeros(bias, weight)
-    if out.size and _saves_by_winograd(x, weight, stride, dilation, groups, out):
+    filters, channels, *taps = weight.shape
+    if not (out.size and x.size) or stride != 1 or dilation != 1:
+        _tiled(x, weight, bias, stride, padding, dilation, groups, out)
+    elif taps == [1, 1] and not padding and min(filters // groups, channels) >= 16:
+        _by_product(x, weight, bias, groups, out)
+    elif taps == [3, 3] and channels == 1 and x[0, 0].size <= CHANNEL:
+        _by_planes(x, weight, bias, padding, out)
+    elif _saves_by_winograd(x, weight, stride, dilation, groups, out):
         _by_winograd(4, x, weight, bias, padding, groups, out)
     else:
         _tiled(x, weight, bias, stride, padding, dilation, groups, out)

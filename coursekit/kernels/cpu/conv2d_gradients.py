@@ -109,7 +109,7 @@ def conv2d_grad_input(grad, weight, *, size=(), stride=1, padding=0, dilation=1,
             how = (grad, packed, bias, 1, (above, left), form, band, taps)
             where = (out, i * W + j, shape, (H * W, stride * W, stride))
             parts = count_parts(len(out), groups, shape, band)
-            grain = GRAIN // max(len(out) * C * shape[0] * shape[1] * packed.shape[1] // groups // parts, 1) + 1
+            grain = GRAIN * parts // max(len(out) * C * shape[0] * shape[1] * len(taps), 1) + 1
             split(lambda m, n, how=how, where=where: correlate_images(*how, m, n, *where), parts, grain)
 
 

@@ -14,7 +14,17 @@ import numpy as np
 
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.simd import broadcast, evens, fma, load, load_first, load_one, store, store_first, width
+from coursekit.kernels.cpu.simd import (
+    broadcast,
+    evens,
+    fma,
+    load,
+    load_first,
+    load_one,
+    store,
+    store_first,
+    width,
+)
 
 # A tile is TALL filters at WIDE vectors of places. Of 16 registers, 4 x 3 hold it, three the pixels, one a weight.
 TALL = 8 if simd.REGISTERS == 32 else 4
@@ -58,7 +68,8 @@ def tap_positions(rows, columns, channels, step: int, form: tuple) -> np.ndarray
 def sort_pixels(x, start, size, above, padding, step, form, image):
     """Fill ``image``, of shape ``form``, with x[c, y·step + i − above, x·step + j − padding], and zeros outside of x.
 
-    x is flat, and its pixels of this image begin at ``start``; ``size`` is their (H, W).
+    x is flat, and its pixels of this image begin at ``start``; ``size`` is their (H, W). The columns beside the pixels
+    are not written: they must be zeros from before.
     """
     C, I, J, Y, X = form
     H, W = size
@@ -68,34 +79,33 @@ def sort_pixels(x, start, size, above, padding, step, form, image):
             for j in range(J):
                 first = min(max((padding - j + step - 1) // step, 0), X)
                 stop = max(min((W + padding - j + step - 1) // step, X), first)
+                at = start + c * H * W + first * step + j - padding
                 for y in range(Y):
                     h = y * step + i - above
-                    row = image[to : to + X]
-                    if 0 <= h < H and first < stop:
-                        row[:first] = 0
-                        _every(
-                            x[start + (c * H + h) * W + first * step + j - padding :], step, row[first:stop]
-                        )
-                        row[stop:] = 0
+                    if 0 <= h < H:
+                        _every(x, at + h * W, step, image, to + first, stop - first)
                     else:
-                        row[:] = 0
+                        image[to + first : to + stop] = 0
                     to += X
 
 
 @compiled
-def _every(source, step, row):
-    """Every ``step``-th number of the source."""
-    n, count = width(row), row.size
-    if step == 1:
-        for i in range(count):
-            row[i] = source[i]
-    elif (step == 2 or step == 4) and n <= count and count * step <= source.size:
+def _every(x, start, step, out, to, count):
+    """Every ``step``-th number of x from ``start`` on to neighbouring places of out."""
+    n = width(x)
+    if (step == 1 or step == 2 or step == 4) and n <= count and start + count * step <= x.size:
         for i in range(0, count, n):
-            at = min(i, count - n)
-            store(row, at, _every_second(source, 2 * at) if step == 2 else _every_fourth(source, 4 * at))
+            i = min(i, count - n)
+            at = start + i * step
+            if step == 1:
+                store(out, to + i, load(x, at))
+            elif step == 2:
+                store(out, to + i, _every_second(x, at))
+            else:
+                store(out, to + i, _every_fourth(x, at))
     else:
         for i in range(count):
-            row[i] = source[i * step]
+            out[to + i] = x[start + i * step]
 
 
 @compiled(inline=True)
@@ -217,7 +227,7 @@ def _sum_taps(image, taps, filters, K, start, stop, results, band):
     """The sums of K filters at flat places ``start`` to ``stop``, ``band`` apart in the results: some taps at a time."""
     wide = WIDE * width(image)
     T = taps.size
-    depth = (T - 1) // max((T + DEPTH - 1) // DEPTH, 1) + 1
+    depth = max(T - 1, 0) // max((T + DEPTH - 1) // DEPTH, 1) + 1
     if T == 0:
         results[:] = 0
     for t in range(0, T, depth):
@@ -254,7 +264,7 @@ def correlate(image, taps, filters, bias, row, out, to, shape, strides):
                 first, last = max(start - p * row, 0), min(stop - p * row, Q)
                 source = k * band + p * row + first - start
                 target = to + k * strides[0] + p * strides[1] + first * strides[2]
-                _finish(results, source, bias[k], out, target, strides[2], last - first)
+                add_bias(results, source, bias[k], out, target, strides[2], last - first)
 
 
 @compiled
@@ -272,7 +282,7 @@ def correlate_images(
     above, left = corner
     P, Q = shape
     bands = (P + rows - 1) // rows
-    image = np.zeros(form[0] * form[1] * form[2] * form[3] * form[4] + slack(x), x.dtype)
+    image = np.zeros(form[0] * form[1] * form[2] * form[3] * form[4] + max(left, 0) + slack(x), x.dtype)
     source, target = x.reshape(-1), out.reshape(-1)
     for part in range(first, stop):
         which, p = part // bands, part % bands * rows
@@ -298,7 +308,7 @@ def slack(image):
 
 
 @compiled
-def _finish(results, source, bias, out, target, step, count):
+def add_bias(results, source, bias, out, target, step, count):
     """Results plus a bias, next to each other, to every ``step``-th place of ``out``."""
     if step > 1:
         for i in range(count):
