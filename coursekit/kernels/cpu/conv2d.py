@@ -16,17 +16,15 @@ from coursekit.kernels.cpu.convolution_tiles import (
     pack_groups,
     tap_positions,
 )
-from coursekit.kernels.cpu.depthwise import correlate_planes
+from coursekit.kernels.cpu.depthwise import CHANNEL, correlate_planes
 from coursekit.kernels.cpu.matmul import multiply_tiles
 from coursekit.kernels.cpu.pointwise import multiply_planes
 from coursekit.kernels.cpu.threads import split
-from coursekit.kernels.cpu.winograd import pack_winograd, winograd
+from coursekit.kernels.cpu.winograd import count_blocks, pack_winograd, winograd
 from coursekit.kernels.ops import OPS
 
 GRAIN = 2**20
 """Multiply-adds that are worth a thread."""
-CHANNEL = 2**15
-"""Pixels of a channel that are quickly read again."""
 
 
 def _or_zeros(bias, weight):
@@ -137,7 +135,8 @@ def conv2d_tiled(x, weight, bias=None, *, stride=1, padding=0, dilation=1, group
 
 def _by_winograd(m, x, weight, bias, padding, groups, out):
     filters = pack_winograd(weight, groups, m)
-    _over(len(x), lambda i, j: winograd[m](x, filters, bias, padding, i, j, out), out, weight)
+    parts = len(x) * groups * count_blocks(m, *out.shape[2:], x)
+    _over(parts, lambda i, j: winograd[m](x, filters, bias, padding, i, j, out), out, weight)
 
 
 @boundary(OPS["conv2d"])
@@ -186,14 +185,14 @@ def _by_planes(x, weight, bias, padding, out):
 
 @boundary(OPS["conv2d"])
 def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, out=None):
-    """The cross-correlation of images with filters: by F(4, 3) where it is faster, by :func:`conv2d_tiled` elsewhere.
+    """The cross-correlation of images with filters: by F(4, 3) where it is faster, and mostly as :func:`conv2d_tiled`.
 
-    Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4. Tiles sum the T =
-    (C/groups)·R·S products of an element one after the other: an error of at most T · 2⁻²⁴ · Σ|x·weight| in float32.
-    F(4, 3), of float32 only, adds pixels and weights of different sizes before it multiplies: for normal numbers its
-    error is up to 20 times as large, at most 5·10⁻⁵ of the results' size over 300 channels, and an inf or nan reaches
-    all sixteen results of its tile. Filters that see few channels, as depthwise ones do, leave nothing to reuse but the
-    pixels of a row.
+    Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4. Filters of one tap are a
+    matrix product with the pixels as they lie, and depthwise ones of 3 x 3 go row by row, as they see one channel and
+    leave nothing to reuse but its pixels. All these sum the T = (C/groups)·R·S products of an element one after the
+    other or in parts: an error of at most T · 2⁻²⁴ · Σ|x·weight| in float32. F(4, 3), of float32 only, adds pixels and
+    weights of different sizes before it multiplies: for normal numbers its error is up to 60 times as large, about
+    5·10⁻⁵ of the results' size over 300 channels, and an inf or nan reaches all sixteen results of its tile.
 
     Args:
         x: shape (B, C, H, W), float32 or float64; NumPy array or torch tensor on the CPU.

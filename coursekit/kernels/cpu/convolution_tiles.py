@@ -76,36 +76,48 @@ def sort_pixels(x, start, size, above, padding, step, form, image):
     to = 0
     for c in range(C):
         for i in range(I):
+            top, bottom = _inside(H, above - i, step, Y)
             for j in range(J):
-                first = min(max((padding - j + step - 1) // step, 0), X)
-                stop = max(min((W + padding - j + step - 1) // step, X), first)
-                at = start + c * H * W + first * step + j - padding
-                for y in range(Y):
-                    h = y * step + i - above
-                    if 0 <= h < H:
-                        _every(x, at + h * W, step, image, to + first, stop - first)
-                    else:
-                        image[to + first : to + stop] = 0
-                    to += X
+                first, stop = _inside(W, padding - j, step, X)
+                image[to : to + top * X] = 0
+                at = start + (c * H + top * step + i - above) * W + first * step + j - padding
+                shape = (bottom - top, stop - first)
+                _every(x, at, step * W, step, image, to + top * X + first, X, shape)
+                image[to + bottom * X : to + Y * X] = 0
+                to += Y * X
+
+
+@compiled(inline=True)
+def _inside(size, before, step, count):
+    """Which of ``count`` numbers n are those of pixels, 0 <= n·step − before < size: from, to."""
+    first = min(max((before + step - 1) // step, 0), count)
+    return first, max(min((size + before + step - 1) // step, count), first)
 
 
 @compiled
-def _every(x, start, step, out, to, count):
-    """Every ``step``-th number of x from ``start`` on to neighbouring places of out."""
+def _every(x, at, down, step, out, to, across, shape):
+    """Every ``step``-th number of rows that begin ``down`` apart, to neighbouring places of rows ``across`` apart."""
+    rows, count = shape
     n = width(x)
-    if (step == 1 or step == 2 or step == 4) and n <= count and start + count * step <= x.size:
-        for i in range(0, count, n):
-            i = min(i, count - n)
-            at = start + i * step
-            if step == 1:
-                store(out, to + i, load(x, at))
-            elif step == 2:
-                store(out, to + i, _every_second(x, at))
-            else:
-                store(out, to + i, _every_fourth(x, at))
-    else:
-        for i in range(count):
-            out[to + i] = x[start + i * step]
+    fits = n <= count and at + (rows - 1) * down + count * step <= x.size
+    for _ in range(rows):
+        if fits and step == 1:
+            for i in range(0, count, n):
+                i = min(i, count - n)
+                store(out, to + i, load(x, at + i))
+        elif fits and step == 2:
+            for i in range(0, count, n):
+                i = min(i, count - n)
+                store(out, to + i, _every_second(x, at + 2 * i))
+        elif fits and step == 4:
+            for i in range(0, count, n):
+                i = min(i, count - n)
+                store(out, to + i, _every_fourth(x, at + 4 * i))
+        else:
+            for i in range(count):
+                out[to + i] = x[at + i * step]
+        at += down
+        to += across
 
 
 @compiled(inline=True)
@@ -157,7 +169,7 @@ def _put(out, at, row, add):
 
 @compiled
 def _tile4(filters, w, image, at, taps, out, to, stride, add):
-    """Σ over taps of filters[w...] times the image shifted by the tap, from ``at`` on: four rows of out, or added to them."""
+    """Σ over taps of filters[w...] times the image shifted by the tap, from ``at`` on, to or onto four rows of out."""
     n = width(image)
     zero = broadcast(image.dtype.type(0))
     r0 = r1 = r2 = r3 = (zero, zero, zero)
@@ -224,7 +236,7 @@ def _line(filters, w, image, at, taps, out, to, add):
 
 @compiled
 def _sum_taps(image, taps, filters, K, start, stop, results, band):
-    """The sums of K filters at flat places ``start`` to ``stop``, ``band`` apart in the results: some taps at a time."""
+    """The sums of K filters at flat places ``start`` to ``stop``, ``band`` apart in the results: some taps at once."""
     wide = WIDE * width(image)
     T = taps.size
     depth = max(T - 1, 0) // max((T + DEPTH - 1) // DEPTH, 1) + 1
