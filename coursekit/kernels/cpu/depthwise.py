@@ -10,7 +10,20 @@ import numpy as np
 
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.convolution_tiles import sort_pixels
-from coursekit.kernels.cpu.simd import broadcast, fma, load, load_one, store, store_first, width
+from coursekit.kernels.cpu.simd import (
+    broadcast,
+    fma,
+    load,
+    load_first,
+    load_one,
+    store,
+    store_first,
+    sum_across,
+    width,
+)
+
+CHANNEL = 2**15
+"""Pixels of a channel that are quickly read again."""
 
 
 @compiled(inline=True)
@@ -55,7 +68,7 @@ def _put(out, at, vector, count):
 @compiled
 def correlate_planes(x, weight, bias, padding, first, stop, out):
     """The planes of results from ``first`` to ``stop``, counted over all images, from x with any number of channels."""
-    B, C, H, W = x.shape
+    C, H, W = x.shape[1:]
     _, K, P, Q = out.shape
     each = K // C
     form = (1, 1, 1, P + 2, Q + 2)
@@ -69,3 +82,60 @@ def correlate_planes(x, weight, bias, padding, first, stop, out):
         for p in range(0, P, 2):
             to = (plane * P + p) * Q
             _two_rows(image, p * (Q + 2), Q + 2, filters, 9 * k, bias[k], target, to, Q, P - p)
+
+
+# Vectors that are summed one after the other; sums of so many are added up, which keeps rounding errors small.
+TERMS = 256
+
+
+@compiled
+def _add_nine(grad, at, Q, rows, image, i, row, sums):
+    """Add to nine sums the products of rows of Q gradients with the pixels that each of nine taps met."""
+    n = width(grad)
+    zero = broadcast(grad.dtype.type(0))
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = zero
+    for _ in range(rows):
+        for q in range(0, Q, n):
+            g = load(grad, at + q) if q + n <= Q else load_first(grad, at + q, Q - q, zero)
+            j = i + q
+            s0, s1 = fma(g, load(image, j), s0), fma(g, load(image, j + 1), s1)
+            s2, s3 = fma(g, load(image, j + 2), s2), fma(g, load(image, j + row), s3)
+            s4, s5 = fma(g, load(image, j + row + 1), s4), fma(g, load(image, j + row + 2), s5)
+            j += 2 * row
+            s6, s7 = fma(g, load(image, j), s6), fma(g, load(image, j + 1), s7)
+            s8 = fma(g, load(image, j + 2), s8)
+        at += Q
+        i += row
+    sums[0] += sum_across(s0)
+    sums[1] += sum_across(s1)
+    sums[2] += sum_across(s2)
+    sums[3] += sum_across(s3)
+    sums[4] += sum_across(s4)
+    sums[5] += sum_across(s5)
+    sums[6] += sum_across(s6)
+    sums[7] += sum_across(s7)
+    sums[8] += sum_across(s8)
+
+
+@compiled
+def grad_planes(grad, x, padding, first, stop, out):
+    """The gradients of filters ``first`` to ``stop``, each of which sees one channel."""
+    B, C, H, W = x.shape
+    _, K, P, Q = grad.shape
+    each, n = K // C, width(x)
+    # Rows end in zeros, so that the last vector of a row, which may reach beyond it, meets nothing else.
+    row = (Q + n - 1) // n * n + 2
+    form = (1, 1, 1, P + 2, row)
+    image = np.zeros((P + 2) * row, x.dtype)
+    source, given, target = x.reshape(-1), grad.reshape(-1), out.reshape(-1)
+    target[9 * first : 9 * stop] = 0
+    rows = max(TERMS // ((Q + n - 1) // n), 1)
+    for b in range(B):
+        for k in range(first, stop):
+            if k == first or k % each == 0:
+                start = (b * C + k // each) * H * W
+                sort_pixels(source, start, (H, W), padding, padding, 1, form, image)
+            sums = target[9 * k : 9 * k + 9]
+            for p in range(0, P, rows):
+                at = ((b * K + k) * P + p) * Q
+                _add_nine(given, at, Q, min(rows, P - p), image, p * row, row, sums)
