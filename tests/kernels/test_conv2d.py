@@ -51,7 +51,7 @@ def test_without_bias(function):
 
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("C", [16, 64, 300])
-@pytest.mark.parametrize(("name", "factor"), [("conv2d_winograd", 25), ("conv2d_winograd_small", 6)])
+@pytest.mark.parametrize(("name", "factor"), [("conv2d_winograd", 60), ("conv2d_winograd_small", 12)])
 def test_the_error_of_winograd(name, factor, C, padding):
     x, weight, bias = drawn(B=1, C=C, K=16, H=33, W=30)
     wanted = OPS["conv2d"].reference(x, weight, bias, padding=padding)
@@ -127,6 +127,46 @@ def test_the_same_bits_on_any_number_of_threads(options):
     for other in results[1:]:
         for one, same in zip(other, results[0], strict=True):
             np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"C": 5, "K": 10, "H": 7, "W": 9, "padding": 2, "groups": 5},  # depthwise, rows of eleven
+        {"C": 3, "K": 3, "H": 3, "W": 3, "groups": 3},  # depthwise, one place
+        {"C": 40, "K": 48, "R": 1, "S": 1, "groups": 2},
+        {"C": 20, "K": 3, "H": 2, "W": 3, "R": 1, "S": 1, "padding": 70},  # more zeros than a tile is wide
+        {"C": 17, "K": 16, "H": 30, "W": 41, "padding": 1},  # Winograd, tiles cut off
+    ],
+    ids=str,
+)
+def test_kernels_for_special_filters(sizes):
+    """One image on any number of threads, and its gradients."""
+    options = {name: sizes[name] for name in ("padding", "groups") if name in sizes}
+    arrays = drawn(B=2, **sizes)
+    assert_agrees(OPS["conv2d"], cpu.conv2d(*arrays, **options), arrays, options, "float32")
+    x, weight, bias = arrays
+    one = cpu.conv2d(x[:1], weight, bias, **options)
+    pair = {**options, "size": weight.shape[2:]}, {**options, "size": x.shape[2:]}
+    by_weight = cpu.conv2d_grad_weight(one, x[:1], **pair[0])
+    by_input = cpu.conv2d_grad_input(one, weight, **pair[1])
+    scale = np.abs(by_weight).max(), np.abs(by_input).max()
+    wanted = OPS["conv2d_grad_weight"].reference(one, x[:1], **pair[0])
+    np.testing.assert_allclose(by_weight, wanted, rtol=0, atol=2e-6 * scale[0])
+    wanted = OPS["conv2d_grad_input"].reference(one, weight, **pair[1])
+    np.testing.assert_allclose(by_input, wanted, rtol=0, atol=2e-6 * scale[1])
+
+
+@pytest.mark.parametrize("sizes", [{}, {"groups": 32}, {"R": 1, "S": 1, "K": 256}, {"stride": 2}], ids=str)
+def test_one_image_has_the_same_bits_on_any_number_of_threads(sizes):
+    sizes = {"B": 1, "C": 32, "K": 32, "H": 80, "W": 81, **sizes}
+    options = {name: sizes[name] for name in ("stride", "groups") if name in sizes}
+    arrays, results = drawn(**sizes), []
+    for number in (1, 2, 3):
+        cpu.set_num_threads(number)
+        results.append(cpu.conv2d(*arrays, **options))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
 
 
 def f4(*shape):

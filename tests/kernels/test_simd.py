@@ -101,6 +101,21 @@ def test_every_other_lane(dtype):
 
 
 @njit
+def in_turns(x, y, out):
+    a, b = simd.load(x, 0), simd.load(y, 0)
+    simd.store(out, 0, simd.interleave_first(a, b))
+    simd.store(out, simd.width(x), simd.interleave_last(a, b))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8"])
+def test_two_vectors_in_turns(dtype):
+    lanes = simd.BYTES // np.dtype(dtype).itemsize
+    out = np.empty(2 * lanes, dtype)
+    in_turns(np.arange(0, 2 * lanes, 2, dtype=dtype), np.arange(1, 2 * lanes, 2, dtype=dtype), out)
+    np.testing.assert_array_equal(out, np.arange(2 * lanes))
+
+
+@njit
 def shifted(x, out):
     three = simd.broadcast(np.int32(3))
     simd.store(out, 0, (simd.load(x, 0) << three) >> three)

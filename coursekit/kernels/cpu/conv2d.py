@@ -6,12 +6,21 @@ same 2·B·K·P·Q·(C/groups)·R·S operations in different orders; Winograd's 
 
 import numpy as np
 
+from coursekit.kernels.cpu import pointwise
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.convolution_tiles import correlate_images, layout, pack_groups, tap_positions
+from coursekit.kernels.cpu.convolution_tiles import (
+    correlate_images,
+    count_parts,
+    layout,
+    pack_groups,
+    tap_positions,
+)
+from coursekit.kernels.cpu.depthwise import CHANNEL, correlate_planes
 from coursekit.kernels.cpu.matmul import multiply_tiles
+from coursekit.kernels.cpu.pointwise import multiply_planes
 from coursekit.kernels.cpu.threads import split
-from coursekit.kernels.cpu.winograd import pack_winograd, winograd
+from coursekit.kernels.cpu.winograd import count_blocks, pack_winograd, winograd
 from coursekit.kernels.ops import OPS
 
 GRAIN = 2**20
@@ -22,10 +31,10 @@ def _or_zeros(bias, weight):
     return np.zeros(len(weight), weight.dtype) if bias is None else bias
 
 
-def _over_images(work, out, weight):
-    """``work(i, j)`` for parts of the images, as many at least as make a grain."""
-    each = out[:1].size * weight[:1].size
-    split(work, len(out), GRAIN // max(each, 1) + 1)
+def _over(parts, work, out, weight):
+    """``work(i, j)`` for the parts from i to j, so many at least as make a grain."""
+    each = out.size * weight[:1].size // max(parts, 1)
+    split(work, parts, GRAIN // max(each, 1) + 1)
 
 
 @compiled
@@ -104,11 +113,13 @@ def _tiled(x, weight, bias, stride, padding, dilation, groups, out):
     K, D, R, S = weight.shape
     P, Q = out.shape[2:]
     rows, columns = np.arange(R) * dilation, np.arange(S) * dilation
-    form, band = layout(D, stride, (rows[-1], columns[-1]), (P, Q))
+    form, band = layout(D, stride, (rows[-1], columns[-1]), (P, Q), padding)
     taps = tap_positions(rows, columns, D, stride, form)
     filters = pack_groups(weight.reshape(groups, K // groups, taps.size))
     how = (x, filters, bias, stride, (padding, padding), form, band, taps)
-    _over_images(lambda i, j: correlate_images(*how, i, j, out, 0, (P, Q), (P * Q, Q, 1)), out, weight)
+    where = (out, 0, (P, Q), (P * Q, Q, 1))
+    parts = count_parts(len(x), groups, (P, Q), band)
+    _over(parts, lambda i, j: correlate_images(*how, i, j, *where), out, weight)
 
 
 @boundary(OPS["conv2d"])
@@ -124,7 +135,8 @@ def conv2d_tiled(x, weight, bias=None, *, stride=1, padding=0, dilation=1, group
 
 def _by_winograd(m, x, weight, bias, padding, groups, out):
     filters = pack_winograd(weight, groups, m)
-    _over_images(lambda i, j: winograd[m](x, filters, bias, padding, i, j, out), out, weight)
+    parts = len(x) * groups * count_blocks(m, *out.shape[2:], x)
+    _over(parts, lambda i, j: winograd[m](x, filters, bias, padding, i, j, out), out, weight)
 
 
 @boundary(OPS["conv2d"])
@@ -157,16 +169,30 @@ def _saves_by_winograd(x, weight, stride, dilation, groups, out):
     return fits and min(K // groups, D) >= 16 and out[0, 0].size >= 16 * 24
 
 
+def _by_product(x, weight, bias, groups, out):
+    B, C, H, W = x.shape
+    D = C // groups
+    filters = weight.reshape(groups, len(weight) // groups, D)
+    how = (filters, x.reshape(B * groups, D, H * W), bias)
+    planes = out.reshape(-1, H * W)
+    split(lambda i, j: multiply_planes(*how, i, j, planes), len(planes), pointwise.GRAIN)
+
+
+def _by_planes(x, weight, bias, padding, out):
+    parts = out.shape[0] * out.shape[1]
+    _over(parts, lambda i, j: correlate_planes(x, weight, bias, padding, i, j, out), out, weight)
+
+
 @boundary(OPS["conv2d"])
 def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, out=None):
-    """The cross-correlation of images with filters: by F(4, 3) where it is faster, by :func:`conv2d_tiled` elsewhere.
+    """The cross-correlation of images with filters: by F(4, 3) where it is faster, and mostly as :func:`conv2d_tiled`.
 
-    Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4. Tiles sum the T =
-    (C/groups)·R·S products of an element one after the other: an error of at most T · 2⁻²⁴ · Σ|x·weight| in float32.
-    F(4, 3), of float32 only, adds pixels and weights of different sizes before it multiplies: for normal numbers its
-    error is up to 20 times as large, at most 5·10⁻⁵ of the results' size over 300 channels, and an inf or nan reaches
-    all sixteen results of its tile. Filters that see few channels, as depthwise ones do, leave nothing to reuse but the
-    pixels of a row.
+    Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4. Filters of one tap are a
+    matrix product with the pixels as they lie, and depthwise ones of 3 x 3 go row by row, as they see one channel and
+    leave nothing to reuse but its pixels. All these sum the T = (C/groups)·R·S products of an element one after the
+    other or in parts: an error of at most T · 2⁻²⁴ · Σ|x·weight| in float32. F(4, 3), of float32 only, adds pixels and
+    weights of different sizes before it multiplies: for normal numbers its error is up to 60 times as large, about
+    5·10⁻⁵ of the results' size over 300 channels, and an inf or nan reaches all sixteen results of its tile.
 
     Args:
         x: shape (B, C, H, W), float32 or float64; NumPy array or torch tensor on the CPU.
@@ -186,7 +212,14 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, o
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
     bias = _or_zeros(bias, weight)
-    if out.size and _saves_by_winograd(x, weight, stride, dilation, groups, out):
+    filters, channels, *taps = weight.shape
+    if not (out.size and x.size) or stride != 1 or dilation != 1:
+        _tiled(x, weight, bias, stride, padding, dilation, groups, out)
+    elif taps == [1, 1] and not padding and min(filters // groups, channels) >= 16:
+        _by_product(x, weight, bias, groups, out)
+    elif taps == [3, 3] and channels == 1 and x[0, 0].size <= CHANNEL:
+        _by_planes(x, weight, bias, padding, out)
+    elif _saves_by_winograd(x, weight, stride, dilation, groups, out):
         _by_winograd(4, x, weight, bias, padding, groups, out)
     else:
         _tiled(x, weight, bias, stride, padding, dilation, groups, out)

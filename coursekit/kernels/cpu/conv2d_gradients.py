@@ -6,12 +6,14 @@ that of the bias is ``grad.sum((0, 2, 3))``. Both do as many multiply-adds as th
 
 import numpy as np
 
+from coursekit.kernels.cpu import pointwise
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.convolution_tiles import (
     TALL,
     WIDE,
     correlate_images,
+    count_parts,
     layout,
     pack_filters,
     pack_groups,
@@ -19,6 +21,8 @@ from coursekit.kernels.cpu.convolution_tiles import (
     tap_positions,
     tile,
 )
+from coursekit.kernels.cpu.depthwise import CHANNEL, grad_planes
+from coursekit.kernels.cpu.pointwise import multiply_planes
 from coursekit.kernels.cpu.simd import width
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
@@ -92,7 +96,11 @@ def conv2d_grad_input(grad, weight, *, size=(), stride=1, padding=0, dilation=1,
     C, H, W = out.shape[1:]
     filters = weight.reshape(groups, K // groups, D, R, S).swapaxes(1, 2)
     bias = np.zeros(C, out.dtype)
-    grain = GRAIN // max(grad[:1].size * D * R * S, 1) + 1
+    if (R, S, stride, padding) == (1, 1, 1, 0) and min(K // groups, D) >= 16 and out.size:
+        back = filters.reshape(groups, D, K // groups)
+        given, planes = grad.reshape(-1, K // groups, H * W), out.reshape(-1, H * W)
+        split(lambda i, j: multiply_planes(back, given, bias, i, j, planes), len(planes), pointwise.GRAIN)
+        return
     for i in range(min(stride, H)):
         rows, down = _met(i, R, stride, padding, dilation)
         for j in range(min(stride, W)):
@@ -108,7 +116,9 @@ def conv2d_grad_input(grad, weight, *, size=(), stride=1, padding=0, dilation=1,
             packed = pack_groups(part.reshape(groups, D, taps.size))
             how = (grad, packed, bias, 1, (above, left), form, band, taps)
             where = (out, i * W + j, shape, (H * W, stride * W, stride))
-            split(lambda m, n, how=how, where=where: correlate_images(*how, m, n, *where), len(out), grain)
+            parts = count_parts(len(out), groups, shape, band)
+            grain = GRAIN * parts // max(len(out) * C * shape[0] * shape[1] * len(taps), 1) + 1
+            split(lambda m, n, how=how, where=where: correlate_images(*how, m, n, *where), parts, grain)
 
 
 @compiled
@@ -194,7 +204,7 @@ def _add_tiles(packed, image, at, places, result, sums):
     wide = WIDE * width(image)
     for i in range(0, length, wide):
         for n in range(0, count, TALL):
-            tile(packed, n * places.size, image, at + i, places, result, 0, wide)
+            tile(packed, n * places.size, image, at + i, places, result, 0, wide, False)
             for m in range(min(TALL, count - n)):
                 row, found = sums[n + m, i : i + wide], result[m * wide :]
                 for j in range(row.size):
@@ -206,8 +216,9 @@ def conv2d_grad_weight(grad, x, *, size=(), stride=1, padding=0, dilation=1, gro
     """What a small change of each weight of conv2d does to a loss, given the gradient of its result.
 
     With the channels of a pixel side by side, S taps of C/groups channels are one row in memory, and the same tile as
-    in the convolution sums over places: ``grad`` is what is broadcast, pixels are what lies in the vectors. Sums of 256
-    places each are added up, so an element's error is at most (256 + B·P·Q/256 + B) · 2⁻²⁴ · Σ|grad·x| in float32.
+    in the convolution sums over places: ``grad`` is what is broadcast, pixels are what lies in the vectors. Filters of
+    3 x 3 that see one channel would leave most lanes empty, so there the lanes are places. Sums of 256 terms or so are
+    added up, so an element's error is at most (260 + B·P·Q/256 + B) · 2⁻²⁴ · Σ|grad·x| in float32.
 
     Args:
         grad: shape (B, K, P, Q), the gradient of the convolution's result, float32 or float64;
@@ -229,6 +240,15 @@ def conv2d_grad_weight(grad, x, *, size=(), stride=1, padding=0, dilation=1, gro
     """
     if not out.size or not x.size:
         out[...] = 0
+        return
+    if (
+        out.shape[1:] == (1, 3, 3)
+        and stride == dilation == 1
+        and x[0, 0].size <= CHANNEL
+        and grad.shape[3] <= 1024
+    ):
+        grain = GRAIN // max(9 * grad[:, 0].size, 1) + 1
+        split(lambda i, j: grad_planes(grad, x, padding, i, j, out), len(out), grain)
         return
     grain = (GRAIN // max(x.size * out[0, 0].size, 1) // TALL + 1) * TALL
     split(

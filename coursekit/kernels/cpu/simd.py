@@ -352,6 +352,21 @@ evens = _element_by_element("evens", 2, _every_other)
 """The lanes 0, 2, 4, ... of x, and then those of y."""
 
 
+def _interleaved(half):
+    def lower(builder, kind, x, y):
+        start = half * kind.lanes // 2
+        order = [i + part for i in range(start, start + kind.lanes // 2) for part in (0, kind.lanes)]
+        return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), kind.lanes), order))
+
+    return lower
+
+
+interleave_first = _element_by_element("interleave_first", 2, _interleaved(0))
+"""x[0], y[0], x[1], y[1], ...: the first half of the lanes of both."""
+interleave_last = _element_by_element("interleave_last", 2, _interleaved(1))
+"""The last half of the lanes of both, in turns."""
+
+
 @intrinsic
 def fma(typing, x, y, z):
     """x·y + z, with one rounding where the machine has the instruction, with two elsewhere."""

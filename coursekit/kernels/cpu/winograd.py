@@ -11,8 +11,12 @@ Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, 
 import numpy as np
 
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.convolution_tiles import TALL, WIDE, sort_pixels, tile
-from coursekit.kernels.cpu.simd import broadcast, load, store, width
+from coursekit.kernels.cpu.convolution_tiles import TALL, WIDE, add_bias, sort_pixels, tile
+from coursekit.kernels.cpu.simd import broadcast, interleave_first, interleave_last, load, store, width
+
+# The matrices of filters, of sums, and of products lie this much further apart than they are large: powers of two
+# apart, all of one place would share a set of the cache.
+APART = 16
 
 FILTERS = {
     4: np.array(
@@ -26,12 +30,15 @@ FILTERS = {
 
 
 @compiled(inline=True)
-def _pixels4(x, i, step, out, to, beyond):
-    """Six vectors of pixels, ``step`` apart, to the six sums that are multiplied, ``beyond`` apart."""
+def _pixels4(x, i, step, below, out, to, beyond):
+    """Six vectors of pixels to the six sums that are multiplied, ``beyond`` apart.
+
+    The first four are ``step`` apart, and so are the last two, which begin ``below`` the first.
+    """
     number = x.dtype.type
     two, four, five = broadcast(number(2)), broadcast(number(4)), broadcast(number(5))
     x0, x1, x2 = load(x, i), load(x, i + step), load(x, i + 2 * step)
-    x3, x4, x5 = load(x, i + 3 * step), load(x, i + 4 * step), load(x, i + 5 * step)
+    x3, x4, x5 = load(x, i + 3 * step), load(x, i + below), load(x, i + below + step)
     even, odd = x4 - four * x2, x3 - four * x1
     near, far = x4 - x2, two * (x3 - x1)
     store(out, to, four * x0 - five * x2 + x4)
@@ -43,23 +50,44 @@ def _pixels4(x, i, step, out, to, beyond):
 
 
 @compiled(inline=True)
-def _results4(x, i, step, out, to, beyond):
-    """Six vectors of products, ``step`` apart, to four of results, ``beyond`` apart."""
+def _sums4(x, i, step):
+    """Six vectors of products, ``step`` apart, to four of results."""
     number = x.dtype.type
     two, four, eight = broadcast(number(2)), broadcast(number(4)), broadcast(number(8))
     x1, x2 = load(x, i + step), load(x, i + 2 * step)
     x3, x4 = load(x, i + 3 * step), load(x, i + 4 * step)
     near, far, tilt, turn = x1 + x2, x3 + x4, x1 - x2, x3 - x4
-    store(out, to, load(x, i) + near + far)
-    store(out, to + beyond, tilt + two * turn)
-    store(out, to + 2 * beyond, near + four * far)
-    store(out, to + 3 * beyond, tilt + eight * turn + load(x, i + 5 * step))
+    last = tilt + eight * turn + load(x, i + 5 * step)
+    return load(x, i) + near + far, tilt + two * turn, near + four * far, last
 
 
 @compiled(inline=True)
-def _pixels2(x, i, step, out, to, beyond):
-    """:func:`_pixels4` for F(2, 3): four vectors to four."""
-    x0, x1, x2, x3 = load(x, i), load(x, i + step), load(x, i + 2 * step), load(x, i + 3 * step)
+def _columns4(x, i, step, out, to, beyond):
+    """:func:`_sums4`, stored ``beyond`` apart."""
+    y0, y1, y2, y3 = _sums4(x, i, step)
+    store(out, to, y0)
+    store(out, to + beyond, y1)
+    store(out, to + 2 * beyond, y2)
+    store(out, to + 3 * beyond, y3)
+
+
+@compiled(inline=True)
+def _rows4(x, i, step, out, to):
+    """:func:`_sums4`, the four results of a place side by side."""
+    n = width(x)
+    y0, y1, y2, y3 = _sums4(x, i, step)
+    even, odd = interleave_first(y0, y2), interleave_first(y1, y3)
+    store(out, to, interleave_first(even, odd))
+    store(out, to + n, interleave_last(even, odd))
+    even, odd = interleave_last(y0, y2), interleave_last(y1, y3)
+    store(out, to + 2 * n, interleave_first(even, odd))
+    store(out, to + 3 * n, interleave_last(even, odd))
+
+
+@compiled(inline=True)
+def _pixels2(x, i, step, below, out, to, beyond):
+    """:func:`_pixels4` for F(2, 3): two vectors, and two below, to four."""
+    x0, x1, x2, x3 = load(x, i), load(x, i + step), load(x, i + below), load(x, i + below + step)
     store(out, to, x0 - x2)
     store(out, to + beyond, x1 + x2)
     store(out, to + 2 * beyond, x2 - x1)
@@ -67,16 +95,28 @@ def _pixels2(x, i, step, out, to, beyond):
 
 
 @compiled(inline=True)
-def _results2(x, i, step, out, to, beyond):
-    """:func:`_results4` for F(2, 3): four vectors to two."""
+def _sums2(x, i, step):
     x0, x1, x2, x3 = load(x, i), load(x, i + step), load(x, i + 2 * step), load(x, i + 3 * step)
-    store(out, to, x0 + x1 + x2)
-    store(out, to + beyond, x1 - x2 - x3)
+    return x0 + x1 + x2, x1 - x2 - x3
+
+
+@compiled(inline=True)
+def _columns2(x, i, step, out, to, beyond):
+    y0, y1 = _sums2(x, i, step)
+    store(out, to, y0)
+    store(out, to + beyond, y1)
+
+
+@compiled(inline=True)
+def _rows2(x, i, step, out, to):
+    y0, y1 = _sums2(x, i, step)
+    store(out, to, interleave_first(y0, y1))
+    store(out, to + width(x), interleave_last(y0, y1))
 
 
 @compiled
 def _pack(weight, matrix, packed):
-    """Filters (K, D, 3, 3) times the matrix on both sides, in float64, for the tiles: (n², K/TALL, D, TALL)."""
+    """Filters (K, D, 3, 3) times the matrix on both sides, in float64, to n² rows of (K/TALL, D, TALL)."""
     K, D = weight.shape[:2]
     n = len(matrix)
     packed[:] = 0
@@ -88,7 +128,7 @@ def _pack(weight, matrix, packed):
                 a, b, c = matrix[i, 0], matrix[i, 1], matrix[i, 2]
                 for s in range(3):
                     half[i, s] = a * w[0, s] + b * w[1, s] + c * w[2, s]
-            target = packed[:, k // TALL, d, k % TALL]
+            target = packed[:, (k // TALL * D + d) * TALL + k % TALL]
             for i in range(n):
                 a, b, c = half[i, 0], half[i, 1], half[i, 2]
                 for j in range(n):
@@ -96,71 +136,72 @@ def _pack(weight, matrix, packed):
 
 
 def pack_winograd(weight, groups: int, m: int) -> np.ndarray:
-    """What the products read, for each group: (groups, n·n·K/TALL·D·TALL)."""
+    """What the products read, for each group: (groups, n·n·(K/TALL·D·TALL + APART))."""
     K, D = weight.shape[:2]
     each = K // groups
-    packed = np.empty((groups, (m + 2) ** 2, -(-each // TALL), D, TALL), weight.dtype)
+    packed = np.empty((groups, (m + 2) ** 2, -(-each // TALL) * D * TALL + APART), weight.dtype)
     for g in range(groups):
         _pack(weight[g * each : (g + 1) * each], FILTERS[m], packed[g])
     return packed.reshape(groups, -1)
 
 
-def _winograd(m, transform_pixels, transform_results):
+@compiled
+def count_blocks(m, P, Q, x):
+    """Blocks of places in which F(m, 3) does one group of one image of x."""
+    down, across = (P + m - 1) // m, (Q + m - 1) // m
+    wide = WIDE * width(x)
+    return ((down - 1) * (across + 1) + across + wide - 1) // wide
+
+
+def _winograd(m, transform_pixels, transform_columns, transform_rows):
     n = m + 2
 
     @compiled
-    def gather(image, at, form, sums, scratch):
+    def gather(image, at, wide, form, sums, scratch):
         """The sums of pixels at places ``at`` and on, of all channels: (n², C, wide)."""
         C, _, _, Y, X = form
         lanes = width(image)
-        wide = WIDE * lanes
         for c in range(C):
             for v in range(0, wide, lanes):
                 start = c * m * m * Y * X + at + v
+                # Rows 0 ... m-1 are Y·X·m apart; the last two are rows 0 and 1 of the tile below.
                 for j in range(n):
                     column = start + (j % m) * Y * X + j // m
-                    # Rows 0 ... m-1 are Y·X·m apart; the last two are rows 0 and 1 of the tile below.
-                    for i in range(n):
-                        place = column + (i % m) * m * Y * X + i // m * X
-                        store(scratch, (j * n + i) * lanes, load(image, place))
-                for j in range(n):
-                    transform_pixels(scratch, j * n * lanes, lanes, scratch, (n * n + j) * lanes, n * lanes)
+                    transform_pixels(image, column, m * Y * X, X, scratch, j * lanes, n * lanes)
                 for i in range(n):
-                    to = (i * n * C + c) * wide + v
-                    transform_pixels(scratch, (n * n + i * n) * lanes, lanes, sums, to, C * wide)
+                    to = i * n * (C * wide + APART) + c * wide + v
+                    transform_pixels(scratch, i * n * lanes, lanes, m * lanes, sums, to, C * wide + APART)
 
     @compiled
-    def spread(products, rows, k, places, at, bias, X, scratch, out, to, P, Q):
-        """The results of filter k at ``wide`` places, from its products."""
+    def spread(products, wide, rows, k, scratch, results):
+        """The results of filter k at ``wide`` places, from its products: m rows of m·wide numbers."""
         lanes = width(products)
-        wide = WIDE * lanes
         for v in range(0, wide, lanes):
             for j in range(n):
-                transform_results(
-                    products, (j * rows + k) * wide + v, n * rows * wide, scratch, j * lanes, n * lanes
-                )
+                at = j * (rows * wide + APART) + k * wide + v
+                beyond = n * (rows * wide + APART)
+                transform_columns(products, at, beyond, scratch, j * lanes, n * lanes)
             for i in range(m):
-                transform_results(scratch, i * n * lanes, lanes, scratch, (m * n + i * m) * lanes, lanes)
-            for lane in range(lanes):
-                first = places[v + lane]
-                source = m * n * lanes + lane
-                if first >= 0:
-                    for i in range(m):
-                        row = out[to + first + i * Q : to + first + i * Q + m]
-                        for j in range(m):
-                            row[j] = scratch[source + (i * m + j) * lanes] + bias
-                else:
-                    y, x = (at + v + lane) // X * m, (at + v + lane) % X * m
-                    for i in range(min(m, P - y)):
-                        for j in range(min(m, Q - x)):
-                            out[to + (y + i) * Q + x + j] = scratch[source + (i * m + j) * lanes] + bias
+                transform_rows(scratch, i * n * lanes, lanes, results, (i * wide + v) * m)
 
     @compiled
-    def find(places, at, X, P, Q):
-        """Where the results of each place begin in a filter's, or -1 where they are cut off or are none."""
-        for i in range(places.size):
-            y, x = (at + i) // X * m, (at + i) % X * m
-            places[i] = y * Q + x if y + m <= P and x + m <= Q else -1
+    def place(results, at, wide, X, bias, out, to, P, Q):
+        """Results of the places from ``at`` on, X in a row, to where they belong in a filter's (P, Q)."""
+        for y in range(at // X, min((at + wide - 1) // X + 1, (P + m - 1) // m)):
+            first = max(at - y * X, 0)
+            count = min((at + wide - y * X) * m, Q) - first * m
+            for i in range(min(m, P - y * m)):
+                source = (i * wide + y * X + first - at) * m
+                add_bias(results, source, bias, out, to + (y * m + i) * Q + first * m, 1, count)
+
+    @compiled
+    def multiply(filters, sums, taps, rows, products):
+        """The n² products of matrices, one after the other."""
+        D, wide = taps.size, WIDE * width(sums)
+        for i in range(n * n):
+            for k in range(0, rows, TALL):
+                w, to = i * (rows * D + APART) + k * D, i * (rows * wide + APART) + k * wide
+                tile(filters, w, sums, i * (D * wide + APART), taps, products, to, wide, False)
 
     @compiled
     def run(x, filters, bias, padding, first, stop, out):
@@ -173,28 +214,28 @@ def _winograd(m, transform_pixels, transform_results):
         form = (D, m, m, down + 1, across + 1)
         rows = (each + TALL - 1) // TALL * TALL
         image = np.zeros(D * m * m * (down + 1) * (across + 1) + wide, x.dtype)
-        sums, products = np.empty(n * n * D * wide, x.dtype), np.empty(n * n * rows * wide, x.dtype)
-        scratch = np.empty(2 * n * n * width(x), x.dtype)
-        taps, places = np.arange(D) * wide, np.empty(wide, np.int64)
+        sums = np.empty(n * n * (D * wide + APART), x.dtype)
+        products = np.empty(n * n * (rows * wide + APART), x.dtype)
+        scratch, results = np.empty(n * n * width(x), x.dtype), np.empty(m * m * wide, x.dtype)
+        taps = np.arange(D) * wide
         source, target = x.reshape(-1), out.reshape(-1)
-        for b in range(first, stop):
-            for g in range(groups):
+        blocks = count_blocks(m, P, Q, x)
+        for part in range(first, stop):
+            which, at = part // blocks, part % blocks * wide
+            b, g = which // groups, which % groups
+            if part == first or at == 0:
                 start = (b * C + g * D) * H * W
                 sort_pixels(source, start, (H, W), padding, padding, m, form, image)
-                for at in range(0, (down - 1) * (across + 1) + across, wide):
-                    gather(image, at, form, sums, scratch)
-                    for i in range(n * n):
-                        for k in range(0, rows, TALL):
-                            to = (i * rows + k) * wide
-                            tile(filters[g], (i * rows + k) * D, sums, i * D * wide, taps, products, to, wide)
-                    find(places, at, across + 1, P, Q)
-                    for k in range(each):
-                        to = (b * K + g * each + k) * P * Q
-                        shift = bias[g * each + k]
-                        spread(products, rows, k, places, at, shift, across + 1, scratch, target, to, P, Q)
+            gather(image, at, wide, form, sums, scratch)
+            multiply(filters[g], sums, taps, rows, products)
+            for k in range(each):
+                to = (b * K + g * each + k) * P * Q
+                spread(products, wide, rows, k, scratch, results)
+                place(results, at, wide, across + 1, bias[g * each + k], target, to, P, Q)
 
     return run
 
 
-winograd = {4: _winograd(4, _pixels4, _results4), 2: _winograd(2, _pixels2, _results2)}
-"""``winograd[m](x, filters, bias, padding, first, stop, out)``: the images from ``first`` to ``stop`` by F(m, 3)."""
+winograd = {4: _winograd(4, _pixels4, _columns4, _rows4), 2: _winograd(2, _pixels2, _columns2, _rows2)}
+"""``winograd[m](x, filters, bias, padding, first, stop, out)``: the blocks of places from ``first`` to ``stop``,
+counted over all groups of all images, by F(m, 3)."""
