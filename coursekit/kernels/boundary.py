@@ -44,15 +44,15 @@ class Kind:
         """A fresh array for the caller, on the device of ``like``."""
         raise NotImplementedError
 
-    def enter(self, array):
+    def enter(self, array, memory: np.ndarray):
         """What the kernel reads: the same memory where it can, a copy otherwise."""
         raise NotImplementedError
 
-    def target(self, out):
+    def target(self, out, memory: np.ndarray):
         """What the kernel fills: the memory of ``out`` where it can, a buffer otherwise."""
         raise NotImplementedError
 
-    def leave(self, target, out) -> None:
+    def leave(self, target, out, memory: np.ndarray) -> None:
         """Copy ``target`` to ``out`` where they are not the same memory."""
         raise NotImplementedError
 
@@ -123,12 +123,14 @@ class Boundary:
         if kind.has_problems:
             for name, array in arrays.items():
                 checks.check_usable(op, name, array, kind)
-        outs = self._outs(op, plan, arrays, given)
-        targets = tuple(map(kind.target, outs))
-        entered = [kind.enter(arrays[a.name]) if a.name in arrays else None for a in op.inputs]
+        seen = {name: kind.memory(array) for name, array in arrays.items()}
+        outs = self._outs(op, plan, arrays, seen, given)
+        rooms = list(map(kind.memory, outs))
+        targets = tuple(map(kind.target, outs, rooms))
+        entered = [kind.enter(arrays[a.name], seen[a.name]) if a.name in arrays else None for a in op.inputs]
         kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else targets)
-        for target, out in zip(targets, outs, strict=True):
-            kind.leave(target, out)
+        for target, out, room in zip(targets, outs, rooms, strict=True):
+            kind.leave(target, out, room)
         if len(outs) == 1:
             return outs[0]
         return tuple(outs) if given is None else given
@@ -163,12 +165,12 @@ class Boundary:
         results = tuple((a.dims(sizes), dtype if a.dtype == "T" else a.dtype) for a in op.outputs)
         return Plan(kind, dtype, sizes, options, results)
 
-    def _outs(self, op, plan, arrays, out):
+    def _outs(self, op, plan, arrays, seen, out):
         first, like = next(iter(arrays.items()))
         if out is None:
             return [plan.kind.new(shape, dtype, like) for shape, dtype in plan.results]
         outs = [out] if len(op.outputs) == 1 else _tuple_of(op, out)
-        inputs = {name: plan.kind.memory(array) for name, array in arrays.items()}
+        inputs = dict(seen)
         for spec, (shape, dtype), array in zip(op.outputs, plan.results, outs, strict=True):
             checks.check_same_kind(op, spec.name, array, plan.kind, first, like)
             if array.shape != shape or checks.dtype_name(array) != dtype:

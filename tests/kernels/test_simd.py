@@ -251,10 +251,23 @@ def test_four_rows_in_turn():
     assert not out[:3].any() and not out[67:].any()
 
 
+def test_positions_count_numbers_in_memory_so_an_array_need_not_be_contiguous():
+    x = np.arange(200, dtype=np.float32).reshape(10, 20)
+
+    @njit
+    def read(x, out):
+        simd.store(out, 0, simd.load(x, 3))
+        simd.store(out, simd.width(out), simd.load_one(x, 40))
+
+    out = np.empty(2 * simd.LANES, np.float32)
+    read(x[2:, 5:], out)
+    np.testing.assert_array_equal(out, [*range(48, 48 + simd.LANES), *[85] * simd.LANES])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda x: simd.load(x[::2], 0),
+        lambda x: simd.store(x[::2], 0, simd.load(x, 0)),
         lambda x: simd.store(x, 0, simd.broadcast(1)),
         lambda x: simd.load(x, 0) & simd.load(x, 0),
         lambda x: simd.load(x, 0) + 1.0,

@@ -1,5 +1,8 @@
 """Threads of the CPU kernels: the same bits for any number of them, and nobody else's setting touched."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -70,3 +73,23 @@ def test_matmul_gives_the_same_bits(M):
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
     assert torch.get_num_threads() == before
+
+
+AFTER_FORK = """
+import os, signal
+import numpy as np
+from coursekit.kernels import cpu
+cpu.set_num_threads(2)
+a = np.ones((400, 40), np.float32)
+cpu.matmul(a, a.T)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)  # ends the child where it waits for threads that it does not have
+    os._exit(0 if (cpu.matmul(a, a.T) == 40).all() else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_threads_of_its_own():
+    assert subprocess.run([sys.executable, "-c", AFTER_FORK], timeout=120).returncode == 0

@@ -14,21 +14,17 @@ from coursekit.kernels.boundary import Boundary, NumPyKind
 class NumPyArray(NumPyKind):
     """A NumPy array."""
 
-    def enter(self, array):
-        view = self.memory(array)
-        flags = view.flags
-        return (
-            view if flags.c_contiguous and flags.aligned else np.require(view, requirements=["C", "ALIGNED"])
-        )
+    def enter(self, array, memory):
+        flags = memory.flags
+        whole = flags.c_contiguous and flags.aligned
+        return memory if whole else np.require(memory, requirements=["C", "ALIGNED"])
 
-    def target(self, out):
-        view = self.memory(out)
-        return view if view.flags.carray else np.empty(view.shape, view.dtype)
+    def target(self, out, memory):
+        return memory if memory.flags.carray else np.empty(memory.shape, memory.dtype)
 
-    def leave(self, target, out) -> None:
-        view = self.memory(out)
-        if not view.flags.carray:
-            view[...] = target
+    def leave(self, target, out, memory) -> None:
+        if target is not memory:
+            memory[...] = target
 
 
 class TorchTensor(NumPyArray):

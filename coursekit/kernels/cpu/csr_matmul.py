@@ -2,7 +2,8 @@
 
 Every number that is stored costs a multiply-add for each column of x, and each that is not costs nothing. But a number
 no longer says by its place where it belongs, and what the dense product gains by using a loaded number many times is
-lost: each multiply-add loads its own number of x. That is why a matrix has to be quite empty before this pays.
+lost: each multiply-add loads its own number of x. That is why more than half of a matrix has to be zeros before this
+pays.
 """
 
 import numpy as np
@@ -114,10 +115,11 @@ def csr_matmul(values, columns, starts, x, *, out=None):
     """A sparse matrix in compressed rows times a dense one.
 
     A row of ``out`` stays in registers, eight vectors of it, while its products are added in the order in which they
-    are stored; the columns of x that this takes are first copied side by side: Hong et al., "Adaptive Sparse Tiling
-    for Sparse Matrix Multiplication", PPoPP 2019, section 3, has the idea. The error is at most Z · 2⁻²⁴ · Σ|values·x|
-    in float32, where a row holds Z numbers. It overtakes the dense product where some 55 % are zeros
-    (``benchmarks/sparsity.py``). :func:`coursekit.kernels.formats.to_csr` makes the first three arguments.
+    are stored; the columns of x that this takes are first copied side by side, so that they stay in a cache. The format
+    is that of Saad, "Iterative methods for sparse linear systems", 2nd edition, SIAM 2003, section 3.4. The error is at
+    most Z · 2⁻²⁴ · Σ|values·x| in float32, where a row holds Z numbers. From how many zeros on it overtakes the dense
+    product is measured by ``benchmarks/sparsity.py``. :func:`coursekit.kernels.formats.to_csr` makes the first three
+    arguments.
 
     Args:
         values: shape (Z,), float32 or float64; NumPy array or torch tensor on the CPU.

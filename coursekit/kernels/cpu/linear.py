@@ -129,7 +129,7 @@ def linear(x, weight, bias=None, *, out=None):
     A few rows are dot products of vectors, two rows with four of the weight at a time. More of them pay for packing the
     weight, as :func:`pack_linear` does: a panel at a time, used while in the cache, or all of it where x is large. The
     products are those of :func:`linear_packed`, which says where the method is from.
-    The error is at most K · 2⁻²⁴ · (Σ|x·weight| + |bias|) in float32. float64 is done by :func:`linear_turned`.
+    The error is at most (K + 1) · 2⁻²⁴ · (Σ|x·weight| + |bias|) in float32. float64 is done by :func:`linear_turned`.
 
     Args:
         x: shape (M, K), float32 or float64; NumPy array or torch tensor on the CPU.

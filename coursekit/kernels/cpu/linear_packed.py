@@ -186,7 +186,9 @@ def multiply_block(x, first, last, begin, end, panels, front, out, start, stop):
     K = x.shape[1]
     n = width(panels)
     last_panel = panels.size - PANEL * K
-    depth = _depth(end - begin) if last - first > TALL else K
+    depth = (
+        _depth(end - begin) if last - first > TALL else max(K, 1)
+    )  # one tile of rows would use nothing again
     for c in range(start, stop, 2 * n):
         j = _place(c - front, K)
         apart = min(_place(c - front + n, K), last_panel) - j if n == PANEL else n
@@ -291,9 +293,9 @@ def linear_packed(x, panels, bias, *, out=None):
 
     With several rows, tiles of ``out`` stay in registers while a part of a panel, in the level-1 cache, passes: Goto
     and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008, section 4, with what
-    they pack at each call packed beforehand. One row reads the weight once, in order, with eight sums under way. Each
-    element is one sum in the order of k from the bias on, whatever the number of rows or threads: its error is at most
-    K · 2⁻²⁴ · (Σ|x·weight| + |bias|) in float32. float64 is done by :func:`linear_packed_panels`.
+    they pack at each call packed beforehand. One row reads the weight once, each panel in order, with eight sums under
+    way. Each element is one sum in the order of k from the bias on, whatever the number of rows or threads: its error
+    is at most (K + 1) · 2⁻²⁴ · (Σ|x·weight| + |bias|) in float32. float64 is done by :func:`linear_packed_panels`.
 
     Args:
         x: shape (M, K), float32 or float64; NumPy array or torch tensor on the CPU.

@@ -84,7 +84,7 @@ def log_sum_exp(x, *, out=None):
     computing the log-sum-exp and softmax functions", IMA Journal of Numerical Analysis 41(4), 2021, algorithm 3.1.
 
     The steps are those of :func:`log_sum_exp_rows`, on vectors; a row whose maximum is infinite, or that is empty, is
-    left to it. Nothing is written but one number for each row. The error is at most (N/L + 20) · 2⁻²⁴, with L
+    left to it. Nothing is written but one number for each row. The error is at most (N/L + 40) · 2⁻²⁴, with L
     lanes, beside the rounding of the result. float64 is done by :func:`log_sum_exp_rows`.
 
     Args:

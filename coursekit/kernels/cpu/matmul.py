@@ -1,7 +1,7 @@
 """Matrix product in four steps: as the textbook has it, along the rows, in blocks, and in tiles of registers.
 
 All four make 2·M·N·K FLOPs. They differ in the order, and so in what the caches and the vector units
-can do for them: between the first and the last lies a factor of thirty and more.
+can do for them: between the first and the last lies a factor of hundreds, where the matrices are large.
 """
 
 import numpy as np
@@ -93,7 +93,7 @@ def _blocked(a, b, out):
 
 @compiled
 def _pack(block, buffer):
-    """Copy ``block`` into the corner of ``buffer``, add rows of zeros to a multiple of STEP, and count them."""
+    """Copy ``block`` into the corner of ``buffer``, with rows of zeros up to a multiple of STEP: that many."""
     K, N = block.shape
     depth = (K + STEP - 1) // STEP * STEP
     buffer[:K, :N] = block
@@ -136,10 +136,11 @@ def matmul_blocked(a, b, *, out=None):
 
 
 # What is left to save are the loads and stores of ``out``: a tile of it stays in registers while all of a panel's k
-# pass. A tile is TALL rows of two vectors. Of 16 registers, 6 x 2 hold the tile, two a row of b, one a number of a.
+# pass. A tile is TALL rows of two vectors. Of 16 registers, 6 x 2 hold the tile, two a row of b, one a number of a; of
+# 32, 12 x 2, two and one.
 TALL = 12 if simd.REGISTERS == 32 else 6
-# DEPTH x one tile's columns of b, packed, stay in the level-1 cache, HEIGHT x DEPTH of a in level 2, DEPTH x BREADTH
-# of b in level 3.
+# DEPTH x one tile's columns of b, packed, stay in the level-1 cache or close to it, HEIGHT x DEPTH of a in level 2,
+# DEPTH x BREADTH of b in level 3. HEIGHT is a multiple of TALL, so that threads cut between tiles and change no bits.
 DEPTH, HEIGHT, BREADTH = 256, 96, 1024
 
 
@@ -327,11 +328,13 @@ def multiply(a, b, out):
 def matmul(a, b, *, out=None):
     """The matrix product of ``a`` and ``b``, on as many threads as :func:`coursekit.kernels.cpu.set_num_threads` says.
 
-    A tile of ``out`` stays in registers while a panel's products are added to it, and both panels are packed in the
-    order in which the tiles read them: Van Zee and van de Geijn, "BLIS: A framework for rapidly instantiating BLAS
-    functionality", ACM TOMS 41(3), 2015, section 3. Few rows leave nothing to reuse, so there packing would not pay,
-    and the rows are done as by :func:`matmul_rows`. Each element is a sum of partial sums over 256 k each: its error is
-    at most (256 + K/256) · 2⁻²⁴ · Σ|a·b| in float32.
+    A tile of ``out`` stays in registers while a panel's products are added to it, and b is packed in the order in which
+    the tiles read it: Van Zee and van de Geijn, "BLIS: A framework for rapidly instantiating BLAS functionality", ACM
+    TOMS 41(3), 2015, section 3. Its authors pack a as well; here tiles read a few rows of it where they lie, since each
+    number serves two vectors only and the copy would cost more than it saves. Fewer rows than a tile leave nothing to
+    reuse and are done as by :func:`matmul_rows`. Threads share the rows, 96 at least for each, and each packs b for
+    itself. An element is a sum of partial sums over 256 k each: its error is at most (256 + K/256) · 2⁻²⁴ · Σ|a·b| in
+    float32, and K · 2⁻²⁴ · Σ|a·b| with fewer rows than a tile.
 
     Args:
         a: shape (M, K), float32 or float64; NumPy array or torch tensor on the CPU.

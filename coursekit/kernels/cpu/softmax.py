@@ -162,11 +162,12 @@ def _vector_planes(x, out):
 
 @boundary(OPS["softmax"])
 def softmax(x, *, axis=-1, out=None):
-    """exp(x) / Σ exp(x) along an axis, safe for large and infinite entries.
+    """exp(x) / Σ exp(x) along an axis, safe for large entries and those of -inf.
 
     The steps are those of :func:`softmax_rows`, on vectors of float32 as wide as the registers, with an exp for
-    numbers below 0; the sum is kept in as many parts as there are lanes. The error is at most
-    (N/L + 20) · 2⁻²⁴ of each result above 1e-13, with L lanes. float64 is done by :func:`softmax_rows`.
+    numbers below 0. Along the last axis the sum is kept in as many parts as there are lanes, L; along others in one, so
+    let L be 1 there. The error is at most (N/L + 40) · 2⁻²⁴ of each result above 1e-13: some 16 from rounding x less
+    the maximum, 17 from exp, the rest from the sum and the division. float64 is done by :func:`softmax_rows`.
 
     Args:
         x: any shape of one dimension or more, float32 or float64; NumPy array or torch tensor on the CPU.

@@ -5,6 +5,7 @@ interpreter's lock; so neither torch's number of threads changes, nor Numba's, n
 computed by one thread in an order that does not depend on how many there are, so the bits of a result do not either.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -36,7 +37,7 @@ def split(work: Callable[[int, int], None], total: int, grain: int) -> None:
     """Call ``work(start, stop)`` for parts of ``range(total)``, each on a thread of its own.
 
     Args:
-        work: a function that may run beside itself; what it raises is raised here.
+        work: a function that may run beside itself, and does not call split; what it raises is raised here.
         total: how much there is to do.
         grain: each part starts at a multiple of it and is no smaller, so that less than two grains stay on one thread.
     """
@@ -56,3 +57,7 @@ def split(work: Callable[[int, int], None], total: int, grain: int) -> None:
 @cache
 def _pool(parts: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(parts - 1, thread_name_prefix="coursekit")
+
+
+if hasattr(os, "register_at_fork"):  # a child has the pools of its parent, and none of their threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -67,17 +67,17 @@ class DeviceArray(Kind):
     def new(self, shape, dtype, like):
         return cuda.device_array(shape, dtype)
 
-    def enter(self, array):
+    def enter(self, array, memory):
         if array.is_c_contiguous():
             return array
         whole = cuda.device_array(array.shape, array.dtype)
         copy(array, whole)
         return whole
 
-    def target(self, out):
+    def target(self, out, memory):
         return out if out.is_c_contiguous() else cuda.device_array(out.shape, out.dtype)
 
-    def leave(self, target, out) -> None:
+    def leave(self, target, out, memory) -> None:
         if target is not out:
             copy(target, out)
 
@@ -99,13 +99,13 @@ class _Addresses:
 class NumPyArray(NumPyKind):
     """A NumPy array, copied to the GPU and back."""
 
-    def enter(self, array):
+    def enter(self, array, memory):
         return cuda.to_device(np.ascontiguousarray(array))
 
-    def target(self, out):
+    def target(self, out, memory):
         return cuda.device_array(out.shape, out.dtype)
 
-    def leave(self, target, out) -> None:
+    def leave(self, target, out, memory) -> None:
         out[...] = target.copy_to_host()
 
 
@@ -135,14 +135,14 @@ class TorchTensor(Kind):
     def new(self, shape, dtype, like):
         return like.new_empty(shape, dtype=getattr(sys.modules["torch"], dtype))
 
-    def enter(self, array):
+    def enter(self, array, memory):
         return cuda.as_cuda_array(array.detach().contiguous())
 
-    def target(self, out):
+    def target(self, out, memory):
         out = out.detach()
         return cuda.as_cuda_array(out if out.is_contiguous() else out.new_empty(out.shape))
 
-    def leave(self, target, out) -> None:
+    def leave(self, target, out, memory) -> None:
         if not out.is_contiguous():
             out.detach().copy_(sys.modules["torch"].as_tensor(target, device=out.device))
 

@@ -108,6 +108,7 @@ LAYER_CASES = (
     Case("one column", "test", _layer(5, 65, 1)),
     Case("no rows", "test", _layer(0, 4, 5)),
     Case("empty sum", "test", _layer(4, 0, 5)),
+    Case("empty sum of one row", "test", _layer(1, 0, 5)),
     Case("no columns", "test", _layer(3, 4, 0)),
     Case("tiny", "tiny", _layer(3, 5, 7)),
     Case("over a panel's edge", "tiny", _layer(2, 3, 17)),

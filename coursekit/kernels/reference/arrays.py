@@ -32,13 +32,13 @@ class TorchTensor(Kind):
     def new(self, shape, dtype, like):
         return torch.empty(shape, dtype=getattr(torch, dtype), device=like.device)
 
-    def enter(self, array):
+    def enter(self, array, memory):
         return array.detach()
 
-    def target(self, out):
+    def target(self, out, memory):
         return out.detach()
 
-    def leave(self, target, out) -> None:
+    def leave(self, target, out, memory) -> None:
         pass
 
 
@@ -58,17 +58,17 @@ class _Addresses:
 class NumPyArray(NumPyKind):
     """A NumPy array in memory order that torch can stand on, or a copy of it."""
 
-    def enter(self, array):
+    def enter(self, array, memory):
         return torch.from_numpy(array if _torch_can_hold(array) else array.copy())
 
-    def target(self, out):
+    def target(self, out, memory):
         return (
             torch.from_numpy(out)
             if _torch_can_hold(out)
             else torch.from_numpy(np.empty(out.shape, out.dtype))
         )
 
-    def leave(self, target, out) -> None:
+    def leave(self, target, out, memory) -> None:
         if not _torch_can_hold(out):
             out[...] = target.numpy()
 
