@@ -5,6 +5,7 @@ has measured, says with :func:`verdict` what became of it on the machine at hand
 """
 
 import html
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,7 @@ class Claim:
         return f"Claim {self.id}: {self.text}"
 
     def _repr_html_(self) -> str:
-        return _box(f"<b>Claim {self.id}</b> {html.escape(self.text)}", "dashed")
+        return _box(f"<b>Claim {self.id}</b> {_emphasised(self.text)}", "dashed")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         head = f"<b>Claim {self.claim.id} {_phrase(self.outcome)}</b>"
-        return _box(f"{head}<br>{html.escape(self.because)}", "solid")
+        return _box(f"{head}<br>{_emphasised(self.because)}", "solid")
 
 
 @cache
@@ -73,6 +74,11 @@ def verdict(claim_id: str, outcome: str, because: str) -> Verdict:
 
 def _phrase(outcome: str) -> str:
     return {"false": "is false", "open": "stays open"}.get(outcome, outcome)
+
+
+def _emphasised(text: str) -> str:
+    """The text as HTML, with *words* between asterisks in italics; an asterisk with a blank beside it is a product."""
+    return re.sub(r"(?<!\w)\*(\S(?:[^*]*\S)?)\*(?!\w)", r"<em>\1</em>", html.escape(text))
 
 
 def _box(content: str, border: str) -> str:

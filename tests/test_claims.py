@@ -34,6 +34,15 @@ def test_verdicts_are_escaped():
     assert "<b>x" not in claims.verdict("C01", "open", "<b>x")._repr_html_()
 
 
+def test_words_between_asterisks_are_emphasised():
+    assert "memory access <em>and</em> computation" in claims.show("C19")._repr_html_()
+    assert (
+        "both <em>of them</em>, 2 * 3 * 4, 2*3*4"
+        in claims.verdict("C19", "open", "both *of them*, 2 * 3 * 4, 2*3*4")._repr_html_()
+    )
+    assert "*and*" in repr(claims.show("C19"))
+
+
 def test_lessons_are_numbered_in_order():
     assert [lesson.number for lesson in syllabus.LESSONS] == list(range(1, 19))
     assert len({lesson.topic for lesson in syllabus.LESSONS}) == 18
