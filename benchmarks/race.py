@@ -61,17 +61,18 @@ def race(
     """Time all versions of ``op`` in turns. One that takes longer than the budget for a call is left out.
 
     On one thread the clock is the thread's CPU time, which neighbours on the machine disturb less; on all it is the
-    wall's. Sets the number of threads of torch and of the kernels, and sets both back to one.
+    wall's. The numbers of threads of torch and of the kernels are set meanwhile.
     """
     count = 1 if threads == "one" else ceilings.cores
+    before = torch.get_num_threads(), cpu.get_num_threads()
     torch.set_num_threads(count)
     cpu.set_num_threads(count)
     try:
         calls = {n: f for n, f in candidates(op, case, dtype).items() if _second_call(f) < budget_s}
         timings = compare(calls, budget_s=budget_s, clock="cpu" if count == 1 else "wall")
     finally:
-        torch.set_num_threads(1)
-        cpu.set_num_threads(1)
+        torch.set_num_threads(before[0])
+        cpu.set_num_threads(before[1])
     cost = op.cost(case.sizes, dtype, **case.options)
     level = ceilings.holding(cost.bytes)
     ours = cpu.rungs(op.name)

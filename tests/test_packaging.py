@@ -76,7 +76,8 @@ def test_each_extra_of_the_design_is_there():
 def test_what_is_imported_is_declared(folder):
     allowed = set(CORE) | {name for extra in EXTRAS.values() for name in extra} | {"coursekit"}
     providers = packages_distributions()
-    beside = {path.stem for path in (ROOT / folder).glob("*.py")}  # a script may use another of its folder
+    scripts = ROOT / ("benchmarks" if folder == "tests" else folder)  # those that the tests of scripts import
+    beside = {path.stem for path in scripts.glob("*.py")}  # a script may use another of its folder
     for where, source in sources(folder):
         for module in imported(source) - {"coursekit", "tests"} - beside:
             names = {canonicalize_name(name) for name in providers.get(module, [module])}

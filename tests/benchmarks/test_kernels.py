@@ -61,13 +61,13 @@ def _tuple(value):
 
 @pytest.mark.parametrize("threads", ["one", "all"])
 def test_a_race_has_a_row_for_each_version_and_leaves_the_threads_alone(ceilings, threads):
-    case = Case("small", "benchmark", {"...": (4,), "N": 8})
+    case, before = Case("small", "benchmark", {"...": (4,), "N": 8}), torch.get_num_threads()
     rows = list(race(OPS["bias_gelu"], case, ceilings, threads=threads, budget_s=0.05))
     assert [row.version for row in rows] == ["torch", *cpu.rungs("bias_gelu")]
     assert [row.version for row in rows if row.public] == ["bias_gelu"]
     assert set(rows[-1].speed) == {"torch"} and rows[0].speed == {}
     assert all(row.seconds > 0 and row.share > 0 and row.threads == threads for row in rows)
-    assert cpu.get_num_threads() == 1 == torch.get_num_threads()
+    assert (cpu.get_num_threads(), torch.get_num_threads()) == (1, before)
 
 
 def test_what_is_written_is_what_is_read(tmp_path):
