@@ -124,8 +124,7 @@ class Boundary:
             for name, array in arrays.items():
                 checks.check_usable(op, name, array, kind)
         seen = {name: kind.memory(array) for name, array in arrays.items()}
-        outs = self._outs(op, plan, arrays, seen, given)
-        rooms = list(map(kind.memory, outs))
+        outs, rooms = self._outs(op, plan, arrays, seen, given)
         targets = tuple(map(kind.target, outs, rooms))
         entered = [kind.enter(arrays[a.name], seen[a.name]) if a.name in arrays else None for a in op.inputs]
         kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else targets)
@@ -168,7 +167,8 @@ class Boundary:
     def _outs(self, op, plan, arrays, seen, out):
         first, like = next(iter(arrays.items()))
         if out is None:
-            return [plan.kind.new(shape, dtype, like) for shape, dtype in plan.results]
+            outs = [plan.kind.new(shape, dtype, like) for shape, dtype in plan.results]
+            return outs, list(map(plan.kind.memory, outs))
         outs = [out] if len(op.outputs) == 1 else _tuple_of(op, out)
         inputs = dict(seen)
         for spec, (shape, dtype), array in zip(op.outputs, plan.results, outs, strict=True):
@@ -178,7 +178,7 @@ class Boundary:
             memory = plan.kind.memory(array)
             checks.check_memory(op, spec.name, memory, inputs)
             inputs[spec.name] = memory
-        return outs
+        return outs, [inputs[spec.name] for spec in op.outputs]
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Plan:
 
 
 def _look(array) -> tuple:
-    return type(array), array.dtype, tuple(array.shape), getattr(array, "device", None)
+    return type(array), array.dtype, array.shape, getattr(array, "device", None)
 
 
 def _typed(value) -> tuple:

@@ -37,7 +37,7 @@ class TorchTensor(NumPyArray):
         return torch is not None and isinstance(array, torch.Tensor)
 
     def problem(self, array) -> str:
-        if array.device.type != "cpu":
+        if not array.is_cpu:
             return f"must be on the CPU; got a tensor on {array.device} (call .cpu() on it)"
         torch = sys.modules["torch"]
         if array.layout is not torch.strided:
