@@ -4,7 +4,8 @@ Each case is run in turns on the same arrays; times are medians, and speed is ho
 with its 95 % interval. Our kernels and torch's reference fill an output that is there already, since a fresh large
 one costs page faults at each call. Rivals named "..., no out" return a fresh one, which is the fairer race where torch
 has no ``out`` and its reference has to copy. The share is of what this machine's ceilings, measured in the same run,
-allow: above 100 % where a method needs fewer operations than the contract counts (Winograd).
+allow in float32: above 100 % where a method needs fewer operations than the contract counts (Winograd), or smaller
+numbers (int8, bits).
 """
 
 import argparse
