@@ -16,6 +16,7 @@ def pytest_configure(config):
     (HOME / "ledger.json").unlink(missing_ok=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With --dist loadgroup the tests of a file stay in one process, as a notebook's cells have to.
 
