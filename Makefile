@@ -13,7 +13,7 @@ LAB_FLAGS := --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/lessons --por
 	$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Four, as they often wait for a kernel to start. A notebook's cells stay together, in one kernel of one worker.
-WORKERS := -n 4 --dist loadgroup
+WORKERS := -n 4 --dist loadfile
 
 .PHONY: help env lab test test-fast lint notebooks release clean
 
