@@ -78,7 +78,7 @@ LAYOUTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "function"), VERSIONS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_shape_and_layout(op, function, data):
     sizes, options = data.draw(calls(op))
