@@ -76,12 +76,48 @@ def test_the_gradient_of_softmax_is_that_of_autograd(function, axis):
     np.testing.assert_allclose(got, x.grad.numpy(), rtol=1e-12, atol=1e-14)
 
 
-def test_layer_norm_grad_gives_the_same_bits_for_any_number_of_threads():
-    arrays = OPS["layer_norm_grad"].draw(np.random.default_rng(4), {"...": (500,), "N": 700})
-    once = cpu.layer_norm_grad(*arrays)
+@pytest.mark.parametrize("N", [1, 7, 64, 129])
+@pytest.mark.parametrize("function", [*cpu.rungs("rms_norm_grad").values(), reference.rms_norm_grad])
+def test_the_gradients_of_rms_norm_are_its_differences(function, N):
+    """Autograd is what the reference calls, so the slope of the formula itself is asked, in float64."""
+    op = OPS["rms_norm_grad"]
+    x, weight, gradient = op.draw(np.random.default_rng(5), {"...": (3,), "N": N}, "float64")
+    for got, place in zip(function(x, weight, gradient), (0, 1), strict=True):
+        slope = np.empty_like(got)
+        for i in np.ndindex(slope.shape):
+            ends = []
+            for step in (1e-6, -1e-6):
+                moved = [x.copy(), weight.copy()]
+                moved[place][i] += step
+                ends.append((OPS["rms_norm"].reference(*moved) * gradient).sum())
+            slope[i] = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(got, slope, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("N", [3, 8, 70])
+@pytest.mark.parametrize("function", [*cpu.rungs("log_sum_exp_grad").values(), reference.log_sum_exp_grad])
+def test_the_gradient_of_log_sum_exp_far_from_zero(function, N, dtype):
+    x = np.full((4, N), -1e4, dtype)
+    x[0, 1], x[1] = 1e4, 1e4
+    x[2, :] = -np.inf
+    x[3, 1:] = -np.inf
+    gradient = np.array([2, -3, 1, 5], dtype)
+    got = function(x, gradient)
+    np.testing.assert_array_equal(got[0], 2 * (np.arange(N) == 1))
+    np.testing.assert_allclose(got[1], np.full(N, -3 / N), rtol=1e-6)
+    assert np.isnan(got[2]).all()
+    np.testing.assert_array_equal(got[3], 5 * (np.arange(N) == 0))
+
+
+@pytest.mark.parametrize("name", ["layer_norm_grad", "rms_norm_grad", "log_sum_exp_grad"])
+def test_gradients_have_the_same_bits_for_any_number_of_threads(name):
+    arrays = OPS[name].draw(np.random.default_rng(4), {"...": (500,), "N": 700})
+    function = getattr(cpu, name)
+    once = function(*arrays)
     cpu.set_num_threads(3)
     try:
-        for a, b in zip(cpu.layer_norm_grad(*arrays), once, strict=True):
+        for a, b in zip(function(*arrays), once, strict=True):
             np.testing.assert_array_equal(a, b)
     finally:
         cpu.set_num_threads(1)

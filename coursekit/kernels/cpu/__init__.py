@@ -88,6 +88,11 @@ from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_gr
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
 from coursekit.kernels.cpu.linear_packed import linear_packed, linear_packed_panels, linear_packed_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
+from coursekit.kernels.cpu.log_sum_exp_grad import (
+    log_sum_exp_grad,
+    log_sum_exp_grad_rows,
+    log_sum_exp_grad_textbook,
+)
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
@@ -109,6 +114,7 @@ from coursekit.kernels.cpu.recurrence_gradients import (
 )
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
+from coursekit.kernels.cpu.rms_norm_grad import rms_norm_grad, rms_norm_grad_rows, rms_norm_grad_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip,
@@ -219,6 +225,9 @@ __all__ = [
     "linear_textbook",
     "linear_turned",
     "log_sum_exp",
+    "log_sum_exp_grad",
+    "log_sum_exp_grad_rows",
+    "log_sum_exp_grad_textbook",
     "log_sum_exp_rows",
     "log_sum_exp_textbook",
     "lstm",
@@ -249,6 +258,9 @@ __all__ = [
     "relu",
     "relu_textbook",
     "rms_norm",
+    "rms_norm_grad",
+    "rms_norm_grad_rows",
+    "rms_norm_grad_textbook",
     "rms_norm_rows",
     "rms_norm_textbook",
     "rnn",

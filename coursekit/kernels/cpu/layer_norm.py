@@ -9,7 +9,20 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import as_rows, load_part, rows_and_grain, sum_of_row
-from coursekit.kernels.cpu.simd import broadcast, fma, load, load_first, store, store_first, sum_across, width
+from coursekit.kernels.cpu.short_rows import are_short, turned
+from coursekit.kernels.cpu.simd import (
+    broadcast,
+    fma,
+    load,
+    load_first,
+    load_one,
+    maximum,
+    sqrt,
+    store,
+    store_first,
+    sum_across,
+    width,
+)
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 
@@ -112,14 +125,45 @@ def _vectors(x, weight, bias, eps, out):
         normalise_row(read, start, centre, weight, bias, eps, write)
 
 
+@turned
+@compiled
+def normalise_short_rows(columns, others):
+    """``others`` are weight, bias and eps. There is one sum for each row, as in :func:`layer_norm_corrected`."""
+    weight, bias, eps = others
+    N, apart, n, number = weight.size, columns.shape[1], width(columns), columns.dtype.type
+    rows = columns.reshape(-1)
+    share = broadcast(number(1) / number(N))
+    for j in range(0, apart, n):
+        stop = N * apart
+        centre = rest = square = broadcast(number(0))
+        for i in range(j, stop, apart):
+            centre += load(rows, i)
+        centre *= share
+        for i in range(j, stop, apart):
+            v = load(rows, i) - centre
+            rest, square = rest + v, fma(v, v, square)
+        rest *= share
+        variance = maximum(square * share - rest * rest, broadcast(number(0)))
+        scale = broadcast(number(1)) / sqrt(variance + broadcast(eps))
+        for k in range(N):
+            z = (load(rows, j + k * apart) - centre - rest) * scale
+            store(rows, j + k * apart, fma(z, load_one(weight, k), load_one(bias, k)))
+
+
+@compiled
+def _short_rows(x, weight, bias, eps, out):
+    normalise_short_rows(x, (weight, bias, eps), out)
+
+
 @boundary(OPS["layer_norm"])
 def layer_norm(x, weight, bias, *, eps=1e-5, out=None):
     """(x - mean) / √(variance + eps) · weight + bias along the last axis: Ba, Kiros and Hinton, "Layer Normalization",
     arXiv:1607.06450.
 
-    The steps are those of :func:`layer_norm_corrected`, on vectors, with several partial sums. The row is read three
-    times, but from memory once. With deviation σ the error is at most about 2⁻²² · (1 + N/2⁵ · |mean|/σ · 2⁻²⁴) of each
-    element before weight and bias: the mean counts only where it is so large that float32 hardly holds x any more.
+    The steps are those of :func:`layer_norm_corrected`, on vectors, with several partial sums; rows of up to four
+    vectors are turned into columns first. A row is read three times, but from memory once. With deviation σ the error
+    is at most about 2⁻²² · (1 + N/2⁵ · |mean|/σ · 2⁻²⁴) of each element before weight and bias: the mean counts only
+    where it is so large that float32 hardly holds x any more.
 
     Args:
         x: shape (..., N), float32 or float64; NumPy array or torch tensor on the CPU.
@@ -136,4 +180,5 @@ def layer_norm(x, weight, bias, *, eps=1e-5, out=None):
             without harm.
     """
     x, out, eps = as_rows(x), as_rows(out), x.dtype.type(eps)
-    split(lambda i, j: _vectors(x[i:j], weight, bias, eps, out[i:j]), *rows_and_grain(x))
+    kernel = _short_rows if are_short(weight.size, x.dtype) else _vectors
+    split(lambda i, j: kernel(x[i:j], weight, bias, eps, out[i:j]), *rows_and_grain(x))

@@ -10,6 +10,7 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import grain, load_part, max_of_row, store_part
+from coursekit.kernels.cpu.short_rows import are_short, turned
 from coursekit.kernels.cpu.simd import (
     broadcast,
     load,
@@ -112,26 +113,31 @@ def softmax_rows(x, *, axis=-1, out=None):
     kernel(x, out)
 
 
+@compiled(inline=True)
+def softmax_of_row(x, start, N, factor, out):
+    """N float32 from position ``start`` on, in vectors: their softmax times a factor."""
+    n = width(x)
+    nothing = broadcast(np.float32(-np.inf))
+    whole, rest = start + N // n * n, N % n
+    top = broadcast(max_of_row(x, start, N))
+    total = broadcast(np.float32(0))
+    for i in range(start, whole, n):
+        power = exp_below(load(x, i) - top)
+        total += power
+        store(out, i, power)
+    last = exp_below(load_first(x, whole, rest, nothing) - top)
+    scale = broadcast(factor / sum_across(total + last))
+    for i in range(start, whole, n):
+        store(out, i, load(out, i) * scale)
+    store_first(out, whole, last * scale, rest)
+
+
 @compiled
 def _vector_rows(x, out):
     """Rows of float32, in vectors: exp of a vector is a dozen instructions, where exp of a number is a call."""
-    N = x.shape[1]
     read, write = x.reshape(-1), out.reshape(-1)
-    n = width(x)
-    nothing = broadcast(np.float32(-np.inf))
-    for start in range(0, x.size, max(N, 1)):
-        whole, rest = start + N // n * n, N % n
-        top = broadcast(max_of_row(read, start, N))
-        total = broadcast(np.float32(0))
-        for i in range(start, whole, n):
-            power = exp_below(load(read, i) - top)
-            total += power
-            store(write, i, power)
-        last = exp_below(load_first(read, whole, rest, nothing) - top)
-        scale = broadcast(np.float32(1) / sum_across(total + last))
-        for i in range(start, whole, n):
-            store(write, i, load(write, i) * scale)
-        store_first(write, whole, last * scale, rest)
+    for start in range(0, x.size, max(x.shape[1], 1)):
+        softmax_of_row(read, start, x.shape[1], np.float32(1), write)
 
 
 @compiled
@@ -160,14 +166,35 @@ def _vector_planes(x, out):
                 store_part(write, row + j, scaled, columns - j)
 
 
+@turned
+@compiled
+def softmax_of_short_rows(columns, _):
+    plane = columns.reshape((1, *columns.shape))
+    _vector_planes(plane, plane)
+
+
+@compiled
+def _vector_short_rows(x, out):
+    softmax_of_short_rows(x[:, :, 0], (), out[:, :, 0])
+
+
+def _kernel_for(x):
+    if x.dtype != np.float32:
+        return _rows if x.shape[2] == 1 else _planes
+    if x.shape[2] != 1:
+        return _vector_planes
+    return _vector_short_rows if are_short(x.shape[1], x.dtype) else _vector_rows
+
+
 @boundary(OPS["softmax"])
 def softmax(x, *, axis=-1, out=None):
     """exp(x) / Σ exp(x) along an axis, safe for large entries and those of -inf.
 
     The steps are those of :func:`softmax_rows`, on vectors of float32 as wide as the registers, with an exp for
-    numbers below 0. Along the last axis the sum is kept in as many parts as there are lanes, L; along others in one, so
-    let L be 1 there. The error is at most (N/L + 40) · 2⁻²⁴ of each result above 1e-13: some 16 from rounding x less
-    the maximum, 17 from exp, the rest from the sum and the division. float64 is done by :func:`softmax_rows`.
+    numbers below 0; rows of up to four vectors are turned into columns first. In longer rows the sum is kept in as many
+    parts as there are lanes, L; in columns in one, so let L be 1 there. The error is at most (N/L + 40) · 2⁻²⁴ of each
+    result above 1e-13: some 16 from rounding x less the maximum, 17 from exp, the rest from the sum and the division.
+    float64 is done by :func:`softmax_rows`.
 
     Args:
         x: any shape of one dimension or more, float32 or float64; NumPy array or torch tensor on the CPU.
@@ -183,6 +210,5 @@ def softmax(x, *, axis=-1, out=None):
             be written without harm.
     """
     x, out = around(axis, x), around(axis, out)
-    by_rows, by_planes = (_vector_rows, _vector_planes) if x.dtype == np.float32 else (_rows, _planes)
-    kernel = by_rows if x.shape[2] == 1 else by_planes
+    kernel = _kernel_for(x)
     split(lambda i, j: kernel(x[i:j], out[i:j]), x.shape[0], grain(*x.shape[1:]))

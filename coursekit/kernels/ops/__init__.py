@@ -30,7 +30,14 @@ from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.recurrence_gradients import GRU_GRAD, LSTM_GRAD, RNN_GRAD
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
 from coursekit.kernels.ops.sparse import BLOCK_SPARSE_MATMUL, CSR_MATMUL, TWO_FOUR_MATMUL
-from coursekit.kernels.ops.training import ADAM_STEP, EMBEDDING, LAYER_NORM_GRAD, SOFTMAX_GRAD
+from coursekit.kernels.ops.training import (
+    ADAM_STEP,
+    EMBEDDING,
+    LAYER_NORM_GRAD,
+    LOG_SUM_EXP_GRAD,
+    RMS_NORM_GRAD,
+    SOFTMAX_GRAD,
+)
 
 OPS: dict[str, Operation] = {
     op.name: op
@@ -64,6 +71,8 @@ OPS: dict[str, Operation] = {
         REDUCE,
         ADAM_STEP,
         EMBEDDING,
+        RMS_NORM_GRAD,
+        LOG_SUM_EXP_GRAD,
         SOFTMAX_GRAD,
         LAYER_NORM_GRAD,
         CSR_MATMUL,

@@ -1,11 +1,13 @@
 """What training needs beside the layers: gradients, the step of an optimiser, and the look-up of embeddings."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, axis_of, standard_normal
 from coursekit.kernels.ops.normalisation import AT_LEAST_0, NORM_CASES, SOFTMAX
+from coursekit.kernels.ops.reduction import LOG_SUM_EXP
 
 
 def _adam(parameter, gradient, first, second, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, step=1):
@@ -126,6 +128,49 @@ def _layer_norm_grad(x, weight, gradient, eps=1e-5):
     z, wg = distance * scale, w * g
     means = wg.sum(-1, keepdims=True) / N, (wg * z).sum(-1, keepdims=True) / N
     return scale * (wg - means[0] - z * means[1]), (g * z).sum(over), g.sum(over)
+
+
+def _rms_norm_grad(x, weight, gradient, eps=1e-6):
+    x, w, g = map(np.float64, (x, weight, gradient))
+    N, over = max(x.shape[-1], 1), tuple(range(x.ndim - 1))
+    scale = 1 / np.sqrt((x**2).sum(-1, keepdims=True) / N + eps)
+    mean = (w * g * x).sum(-1, keepdims=True) / N
+    return scale * (w * g - x * mean * scale**2), (g * x * scale).sum(over)
+
+
+RMS_NORM_GRAD = Operation(
+    name="rms_norm_grad",
+    formula="r = 1 / √(mean x² + eps), h = g·w: dx = r · (h - x · mean(h·x) · r²); dw = Σ g·x·r",
+    inputs=(Array("x", ("...", "N")), Array("weight", ("N",)), Array("gradient", ("...", "N"))),
+    outputs=(Array("x_gradient", ("...", "N")), Array("weight_gradient", ("N",))),
+    options={"eps": replace(AT_LEAST_0, default=1e-6)},
+    inplace=("x", "gradient"),
+    reference=_rms_norm_grad,
+    count=lambda s, options: 12 * prod(s["..."]) * s["N"],
+    # As for layer norm: differences, divided by a size that a short row makes as small as it likes.
+    tolerance={"float32": Tolerance(1e-4, 2e-3), "float64": Tolerance(1e-12, 1e-11)},
+    cases=NORM_CASES,
+)
+
+
+def _log_sum_exp_grad(x, gradient):
+    x, g = np.float64(x), np.float64(gradient)
+    with np.errstate(invalid="ignore"):
+        power = np.exp(x - x.max(-1, keepdims=True, initial=-np.inf))
+        return g[..., None] * power / power.sum(-1, keepdims=True)
+
+
+LOG_SUM_EXP_GRAD = Operation(
+    name="log_sum_exp_grad",
+    formula="out = g · softmax(x), along the last axis",
+    inputs=(Array("x", ("...", "N")), Array("gradient", ("...",))),
+    outputs=(Array("out", ("...", "N")),),
+    inplace=("x",),
+    reference=_log_sum_exp_grad,
+    count=lambda s, options: 6 * prod(s["..."]) * s["N"],
+    tolerance={"float32": Tolerance(1e-5, 1e-6), "float64": Tolerance(1e-13, 1e-14)},
+    cases=LOG_SUM_EXP.cases,
+)
 
 
 LAYER_NORM_GRAD = Operation(

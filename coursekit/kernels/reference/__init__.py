@@ -26,7 +26,14 @@ from coursekit.kernels.reference.reduce import log_sum_exp, reduce
 from coursekit.kernels.reference.rms_norm import rms_norm
 from coursekit.kernels.reference.softmax import softmax
 from coursekit.kernels.reference.sparse import block_sparse_matmul, csr_matmul, two_four_matmul
-from coursekit.kernels.reference.training import adam_step, embedding, layer_norm_grad, softmax_grad
+from coursekit.kernels.reference.training import (
+    adam_step,
+    embedding,
+    layer_norm_grad,
+    log_sum_exp_grad,
+    rms_norm_grad,
+    softmax_grad,
+)
 
 rungs = boundary.rungs
 
@@ -66,6 +73,7 @@ __all__ = [
     "linear",
     "linear_packed",
     "log_sum_exp",
+    "log_sum_exp_grad",
     "lstm",
     "lstm_grad",
     "matmul",
@@ -79,6 +87,7 @@ __all__ = [
     "reduce",
     "relu",
     "rms_norm",
+    "rms_norm_grad",
     "rnn",
     "rnn_grad",
     "rungs",

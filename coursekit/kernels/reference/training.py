@@ -124,3 +124,50 @@ def layer_norm_grad(x, weight, gradient, *, eps=1e-5, out=None):
     )
     for a, b in zip(out, results, strict=True):
         a.copy_(b)
+
+
+@boundary(OPS["rms_norm_grad"])
+def rms_norm_grad(x, weight, gradient, *, eps=1e-6, out=None):
+    """The gradients with respect to x and weight, from that with respect to the result of the RMS norm, by autograd.
+
+    Args:
+        x, gradient: shape (..., N), float32 or float64; NumPy arrays or torch tensors.
+        weight: shape (N,), of the same dtype and kind.
+        eps: added to the mean square.
+        out: a tuple of arrays of the shapes of x and weight; the first may be x or gradient.
+
+    Returns:
+        The two gradients, of the dtype and kind of x.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype; ``eps`` is no number.
+        ValueError: shapes do not fit, ``eps`` is below 0, or ``out`` cannot be written without harm.
+    """
+    if not x.numel():
+        for a in out:
+            a.zero_()
+        return
+    leaves = [a.detach().requires_grad_() for a in (x, weight)]
+    with torch.enable_grad():
+        y = functional.rms_norm(leaves[0], weight.shape, leaves[1], float(eps))
+    for a, b in zip(out, torch.autograd.grad(y, leaves, gradient), strict=True):
+        a.copy_(b)
+
+
+@boundary(OPS["log_sum_exp_grad"])
+def log_sum_exp_grad(x, gradient, *, out=None):
+    """The gradient with respect to x, from that with respect to log Σ exp(x) along the last axis.
+
+    Args:
+        x: shape (..., N), float32 or float64; NumPy array or torch tensor.
+        gradient: shape (...), of the same dtype and kind.
+        out: shape of x, filled and returned where given; it may be x itself.
+
+    Returns:
+        The shape, dtype and kind of x. A row of nothing but -inf gives nan, as does one with +inf.
+
+    Raises:
+        TypeError: an argument is no array, or of another kind or dtype.
+        ValueError: shapes do not fit, or ``out`` cannot be written without harm.
+    """
+    torch.mul(torch.softmax(x, -1), gradient.unsqueeze(-1), out=out)
