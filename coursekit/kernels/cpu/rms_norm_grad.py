@@ -102,9 +102,9 @@ def rms_norm_grad(x, weight, gradient, *, eps=1e-6, out=None):
 
     The mean square is computed anew, which is cheaper than reading it from memory. Rows of up to four vectors are left
     to the loops of :func:`rms_norm_grad_rows`. Shares in the gradient of the weight are added up in blocks of 32 rows,
-    and the blocks then in their order, so the bits do not depend on the threads. The error of a mean or a sum of S terms
-    is at most about (S/L + 40) · 2⁻²⁴ of the sum of their sizes in float32, with L lanes over the columns of longer rows
-    and 32 rows over the rows.
+    and the blocks then in their order, so the bits do not depend on the threads. The error of a mean or a sum of S
+    terms is at most about (S/L + 40) · 2⁻²⁴ of the sum of their sizes in float32, with L lanes over the columns of
+    longer rows and 32 rows over the rows.
 
     Args:
         x, gradient: shape (..., N), float32 or float64; NumPy arrays or torch tensors on the CPU.
