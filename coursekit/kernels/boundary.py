@@ -22,8 +22,10 @@ class Kind:
     """A kind of array that a backend takes, and gives back."""
 
     label = ""
+    refuses = False
+    """Whether ``memory`` itself raises for an array that cannot be used, so that nobody has to ask before."""
 
-    @property
+    @functools.cached_property
     def has_problems(self) -> bool:
         """Whether an array of this kind may be one that cannot be used."""
         return type(self).problem is not Kind.problem
@@ -84,23 +86,14 @@ class Boundary:
         self.kinds = kinds
         self.ready = ready
         self._rungs: dict[str, dict[str, Callable]] = {}
-        self._plans: dict[tuple, Plan] = {}
 
     def __call__(self, op: Operation):
         def decorate(kernel):
-            signature = inspect.signature(kernel)
-            parameters = signature.parameters.values()
-            names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-            every = frozenset(p.name for p in parameters)
-            wanted = frozenset(p.name for p in parameters if p.default is p.empty)
+            run = _Version(op, kernel, self).run
 
             @functools.wraps(kernel)
             def call(*args, **kwargs):
-                arguments = dict(zip(names, args, strict=False)) | kwargs
-                known = wanted <= arguments.keys() <= every
-                if not known or len(arguments) != len(args) + len(kwargs):
-                    _explain(op, signature, args, kwargs)
-                return self._run(op, kernel, arguments)
+                return run(args, kwargs)
 
             self._rungs.setdefault(op.name, {})[kernel.__name__] = call
             return call
@@ -111,81 +104,116 @@ class Boundary:
         """The versions of an operation by name, the textbook version first, the public one last."""
         return dict(self._rungs.get(name, {}))
 
-    def _run(self, op, kernel, arguments):
-        self.ready()
-        arrays = {}
-        for spec in op.inputs:
-            array = arguments.get(spec.name)
-            if array is not None or not spec.optional:
-                arrays[spec.name] = array
-        plan = self._plan(op, arrays, op.settings(arguments))
-        kind, given = plan.kind, arguments.get("out")
-        if kind.has_problems:
-            for name, array in arrays.items():
-                checks.check_usable(op, name, array, kind)
-        seen = {name: kind.memory(array) for name, array in arrays.items()}
-        outs, rooms = self._outs(op, plan, arrays, seen, given)
+
+class _Version:
+    """One version of an operation, and the calls of it that were found right."""
+
+    def __init__(self, op, kernel, boundary):
+        self.op, self.kernel, self.boundary = op, kernel, boundary
+        self.signature = inspect.signature(kernel)
+        self.inputs = frozenset(a.name for a in op.inputs)
+        self.plans: dict[tuple, Plan] = {}
+
+    def run(self, args, kwargs):
+        self.boundary.ready()
+        given = kwargs.pop("out", None)
+        plan = self._plan(args, kwargs)
+        kind = plan.kind
+        values = (*args, *kwargs.values()) if kwargs else args
+        arrays = [values[i] for i in plan.places]
+        seen = self._memories(kind, plan.names, arrays)
+        if given is None:
+            outs = [kind.new(shape, dtype, arrays[0]) for shape, dtype in plan.results]
+            rooms = list(map(kind.memory, outs))
+        else:
+            outs, rooms = self._outs(plan, arrays, seen, given)
         targets = tuple(map(kind.target, outs, rooms))
-        entered = [kind.enter(arrays[a.name], seen[a.name]) if a.name in arrays else None for a in op.inputs]
-        kernel(*entered, **plan.options, out=targets[0] if len(targets) == 1 else targets)
-        for target, out, room in zip(targets, outs, rooms, strict=True):
+        entered = list(map(kind.enter, arrays, seen))
+        for i in plan.absent:
+            entered.insert(i, None)
+        one = len(outs) == 1
+        self.kernel(*entered, **plan.options, out=targets[0] if one else targets)
+        for target, out, room in zip(targets, outs, rooms):  # noqa: B905 - they come from one list
             kind.leave(target, out, room)
-        if len(outs) == 1:
+        if one:
             return outs[0]
         return tuple(outs) if given is None else given
 
-    def _plan(self, op, arrays, options) -> "Plan":
+    def _plan(self, args, kwargs) -> "Plan":
         """What follows from types, dtypes, shapes and options, checked once for each combination of them."""
         try:
-            key = (op.name, *map(_look, arrays.values()), *arrays, *map(_typed, options.values()))
-            plan = self._plans.get(key)
-        except (
-            AttributeError,
-            TypeError,
-        ):  # no array, or an option that is not hashable: the check will say so
-            return self._check(op, arrays, options)
+            key = tuple(map(_look, args))
+            if kwargs:
+                key += tuple((n, (_look if n in self.inputs else _typed)(v)) for n, v in kwargs.items())
+            plan = self.plans.get(key)
+        except (AttributeError, TypeError):  # no array, or an option without a hash: the check will say so
+            return self._check(args, kwargs)
         if plan is None:
-            plan = self._check(op, arrays, options)
-            if len(self._plans) == MOST_PLANS:
-                self._plans.clear()
-            self._plans[key] = plan
+            plan = self._check(args, kwargs)
+            if len(self.plans) == MOST_PLANS:
+                self.plans.clear()
+            self.plans[key] = plan
         return plan
 
-    def _check(self, op, arrays, options) -> "Plan":
+    def _check(self, args, kwargs) -> "Plan":
+        op = self.op
+        try:
+            arguments = self.signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{op.name}: {error}") from None
+        arrays = {
+            a.name: arguments.get(a.name)
+            for a in op.inputs
+            if not a.optional or arguments.get(a.name) is not None
+        }
+        options = op.settings(arguments)
         (first, like), *others = arrays.items()
-        kind = checks.check_kind(op, first, like, self.kinds)
+        kind = checks.check_kind(op, first, like, self.boundary.kinds)
         for name, array in others:
-            checks.check_kind(op, name, array, self.kinds)
+            checks.check_kind(op, name, array, self.boundary.kinds)
             checks.check_same_kind(op, name, array, kind, first, like)
         dtype = checks.check_dtypes(op, arrays)
         shapes = {name: tuple(array.shape) for name, array in arrays.items()}
         checks.check_options(op, options, shapes)
         sizes = checks.check_shapes(op, shapes, options)
         results = tuple((a.dims(sizes), dtype if a.dtype == "T" else a.dtype) for a in op.outputs)
-        return Plan(kind, dtype, sizes, options, results)
+        where = (*(list(self.signature.parameters)[: len(args)]), *kwargs)
+        places = tuple(map(where.index, arrays))
+        absent = tuple(i for i, a in enumerate(op.inputs) if a.name not in arrays)
+        return Plan(kind, dtype, sizes, options, results, tuple(arrays), places, absent)
 
-    def _outs(self, op, plan, arrays, seen, out):
-        first, like = next(iter(arrays.items()))
-        if out is None:
-            outs = [plan.kind.new(shape, dtype, like) for shape, dtype in plan.results]
-            return outs, list(map(plan.kind.memory, outs))
+    def _memories(self, kind, names, arrays) -> list[np.ndarray]:
+        if kind.has_problems and not kind.refuses:
+            for name, array in zip(names, arrays, strict=True):
+                checks.check_usable(self.op, name, array, kind)
+        try:
+            return list(map(kind.memory, arrays))
+        except (RuntimeError, TypeError, ValueError):
+            for name, array in zip(names, arrays, strict=True):
+                checks.check_usable(self.op, name, array, kind)
+            raise
+
+    def _outs(self, plan, arrays, seen, out):
+        op, kind = self.op, plan.kind
         outs = [out] if len(op.outputs) == 1 else _tuple_of(op, out)
-        inputs = dict(seen)
         for spec, (shape, dtype), array in zip(op.outputs, plan.results, outs, strict=True):
-            checks.check_same_kind(op, spec.name, array, plan.kind, first, like)
+            checks.check_same_kind(op, spec.name, array, kind, plan.names[0], arrays[0])
             if array.shape != shape or checks.dtype_name(array) != dtype:
                 checks.check_out(op, spec, array, plan.dtype, plan.sizes)
-            memory = plan.kind.memory(array)
-            checks.check_memory(op, spec.name, memory, inputs)
-            inputs[spec.name] = memory
-        return outs, [inputs[spec.name] for spec in op.outputs]
+        rooms = self._memories(kind, [spec.name for spec in op.outputs], outs)
+        others = dict(zip(plan.names, seen, strict=True))
+        for spec, room in zip(op.outputs, rooms, strict=True):
+            checks.check_memory(op, spec.name, room, others)
+            others[spec.name] = room
+        return outs, rooms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A call that was found right: the arrays' kind and floating type, all sizes and options, and what comes out.
 
-    ``results`` holds the shape and dtype of each output.
+    ``results`` holds the shape and dtype of each output; ``names`` and ``places`` say which arrays are given and where
+    they stand among the arguments, and ``absent`` which of the inputs, by number, are not.
     """
 
     kind: Kind
@@ -193,22 +221,18 @@ class Plan:
     sizes: Mapping
     options: Mapping
     results: tuple[tuple[tuple[int, ...], str], ...]
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    absent: tuple[int, ...]
 
 
-def _look(array) -> tuple:
-    return type(array), array.dtype, array.shape, getattr(array, "device", None)
+def _look(array) -> tuple | None:
+    return array if array is None else (type(array), array.dtype, array.shape, getattr(array, "device", None))
 
 
 def _typed(value) -> tuple:
     """True is 1 to a dictionary, and no axis."""
     return type(value), value
-
-
-def _explain(op, signature, args, kwargs) -> None:
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{op.name}: {error}") from None
 
 
 def _tuple_of(op, out):

@@ -33,8 +33,6 @@ def check_same_kind(op: Operation, name: str, array, kind, first: str, like) -> 
     """All arrays of a call are of one kind and on one device."""
     if not kind.owns(array):
         raise TypeError(f"{op.name}: {name} must be {kind.label} like {first}; got {type_name(array)}")
-    if kind.has_problems:
-        check_usable(op, name, array, kind)
     if getattr(array, "device", "cpu") == getattr(like, "device", "cpu"):
         return
     if (got := device(array)) != (wanted := device(like)):

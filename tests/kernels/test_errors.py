@@ -81,3 +81,20 @@ def test_interleaved_memory_is_no_overlap(backend):
     buffer = np.zeros((4, 6), np.float32)
     backend.softmax(buffer[:, ::2], out=buffer[:, 1::2])
     np.testing.assert_allclose(buffer[:, 1::2], 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda a: torch.complex(a, a).conj().imag, "resolve_neg"),
+        (lambda a: a.clone().requires_grad_(), "detach"),
+        (lambda a: a.to_sparse(), "dense"),
+        (lambda a: a.to("meta"), "on the CPU"),
+    ],
+)
+def test_a_call_that_was_right_before_is_still_checked(spoil, words):
+    """What is remembered of a call are types, dtypes and shapes, which say nothing of these."""
+    a = torch.ones(4, 4)
+    cpu.matmul(a, a)
+    with pytest.raises(ValueError, match=words):
+        cpu.matmul(a, spoil(a))

@@ -31,6 +31,7 @@ class TorchTensor(NumPyArray):
     """A dense torch tensor on the CPU."""
 
     label = "a torch tensor"
+    refuses = True
 
     def owns(self, array) -> bool:
         torch = sys.modules.get("torch")
@@ -49,10 +50,15 @@ class TorchTensor(NumPyArray):
         return ""
 
     def memory(self, array) -> np.ndarray:
-        return (array.detach() if array.requires_grad else array).numpy()
+        if array.requires_grad:
+            if sys.modules["torch"].is_grad_enabled():
+                raise ValueError("a gradient would not be recorded")
+            array = array.detach()
+        return array.numpy()
 
     def new(self, shape, dtype, like):
-        return like.new_empty(shape, dtype=getattr(sys.modules["torch"], dtype))
+        torch = sys.modules["torch"]
+        return torch.empty(shape, dtype=getattr(torch, dtype))
 
 
 boundary = Boundary(NumPyArray(), TorchTensor())
