@@ -236,6 +236,6 @@ exp_textbook, exp = _function(
     CALL,
     _exp_of_one,
     vector_math.exp,
-    "Right to 1 unit in the last place in float32, and to 1.7 where there is no fused multiply-add; results below "
+    "Right to 1.02 units in the last place in float32, and to 1.7 where there is no fused multiply-add; results below "
     "2⁻¹²⁶ are subnormal.",
 )
