@@ -9,6 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -117,45 +118,51 @@ class _Version:
     def run(self, args, kwargs):
         self.boundary.ready()
         given = kwargs.pop("out", None)
-        plan = self._plan(args, kwargs)
-        kind = plan.kind
-        values = (*args, *kwargs.values()) if kwargs else args
-        arrays = [values[i] for i in plan.places]
-        seen = self._memories(kind, plan.names, arrays)
+        plan = self._plan(args, kwargs, given)
+        kind, arrays = plan.kind, args
+        if plan.places is not None:
+            values = (*args, *kwargs.values())
+            arrays = [values[i] for i in plan.places]
+        seen = self._memories(plan, plan.names, arrays)
         if given is None:
             outs = [kind.new(shape, dtype, arrays[0]) for shape, dtype in plan.results]
             rooms = list(map(kind.memory, outs))
         else:
-            outs, rooms = self._outs(plan, arrays, seen, given)
-        targets = tuple(map(kind.target, outs, rooms))
+            outs = given if isinstance(given, tuple) else (given,)
+            rooms = self._memories(plan, plan.outputs, outs)
+            self._check_rooms(plan, rooms, seen)
+        targets = list(map(kind.target, outs, rooms))
         entered = list(map(kind.enter, arrays, seen))
         for i in plan.absent:
             entered.insert(i, None)
-        one = len(outs) == 1
-        self.kernel(*entered, **plan.options, out=targets[0] if one else targets)
-        for target, out, room in zip(targets, outs, rooms):  # noqa: B905 - they come from one list
-            kind.leave(target, out, room)
-        if one:
+        if len(targets) == 1:
+            self.kernel(*entered, **plan.options, out=targets[0])
+            kind.leave(targets[0], outs[0], rooms[0])
             return outs[0]
+        self.kernel(*entered, **plan.options, out=tuple(targets))
+        for target, out, room in zip(targets, outs, rooms, strict=True):
+            kind.leave(target, out, room)
         return tuple(outs) if given is None else given
 
-    def _plan(self, args, kwargs) -> "Plan":
+    def _plan(self, args, kwargs, out) -> "Plan":
         """What follows from types, dtypes, shapes and options, checked once for each combination of them."""
         try:
             key = tuple(map(_look, args))
             if kwargs:
                 key += tuple((n, (_look if n in self.inputs else _typed)(v)) for n, v in kwargs.items())
+            if out is not None:
+                key += ("out", *map(_look, out if isinstance(out, tuple) else (out,)))
             plan = self.plans.get(key)
         except (AttributeError, TypeError):  # no array, or an option without a hash: the check will say so
-            return self._check(args, kwargs)
+            return self._check(args, kwargs, out)
         if plan is None:
-            plan = self._check(args, kwargs)
+            plan = self._check(args, kwargs, out)
             if len(self.plans) == MOST_PLANS:
                 self.plans.clear()
             self.plans[key] = plan
         return plan
 
-    def _check(self, args, kwargs) -> "Plan":
+    def _check(self, args, kwargs, out) -> "Plan":
         op = self.op
         try:
             arguments = self.signature.bind(*args, **kwargs).arguments
@@ -176,54 +183,64 @@ class _Version:
         shapes = {name: tuple(array.shape) for name, array in arrays.items()}
         checks.check_options(op, options, shapes)
         sizes = checks.check_shapes(op, shapes, options)
+        if out is not None:
+            for spec, array in zip(op.outputs, _each_of(op, out), strict=True):
+                checks.check_same_kind(op, spec.name, array, kind, first, like)
+                checks.check_out(op, spec, array, dtype, sizes)
         results = tuple((a.dims(sizes), dtype if a.dtype == "T" else a.dtype) for a in op.outputs)
-        where = (*(list(self.signature.parameters)[: len(args)]), *kwargs)
+        where = (*list(self.signature.parameters)[: len(args)], *kwargs)
         places = tuple(map(where.index, arrays))
-        absent = tuple(i for i, a in enumerate(op.inputs) if a.name not in arrays)
-        return Plan(kind, dtype, sizes, options, results, tuple(arrays), places, absent)
+        return Plan(
+            kind=kind,
+            options=options,
+            results=results,
+            names=tuple(arrays),
+            places=None if places == tuple(range(len(args))) else places,
+            absent=tuple(i for i, a in enumerate(op.inputs) if a.name not in arrays),
+            outputs=tuple(a.name for a in op.outputs),
+        )
 
-    def _memories(self, kind, names, arrays) -> list[np.ndarray]:
-        if kind.has_problems and not kind.refuses:
-            for name, array in zip(names, arrays, strict=True):
-                checks.check_usable(self.op, name, array, kind)
-        try:
-            return list(map(kind.memory, arrays))
-        except (RuntimeError, TypeError, ValueError):
-            for name, array in zip(names, arrays, strict=True):
-                checks.check_usable(self.op, name, array, kind)
-            raise
+    def _memories(self, plan, names, arrays) -> list[np.ndarray]:
+        kind = plan.kind
+        if kind.refuses:
+            try:
+                return list(map(kind.memory, arrays))
+            except (RuntimeError, TypeError, ValueError):
+                self._check_usable(kind, names, arrays)
+                raise
+        if kind.has_problems:
+            self._check_usable(kind, names, arrays)
+        return list(map(kind.memory, arrays))
 
-    def _outs(self, plan, arrays, seen, out):
-        op, kind = self.op, plan.kind
-        outs = [out] if len(op.outputs) == 1 else _tuple_of(op, out)
-        for spec, (shape, dtype), array in zip(op.outputs, plan.results, outs, strict=True):
-            checks.check_same_kind(op, spec.name, array, kind, plan.names[0], arrays[0])
-            if array.shape != shape or checks.dtype_name(array) != dtype:
-                checks.check_out(op, spec, array, plan.dtype, plan.sizes)
-        rooms = self._memories(kind, [spec.name for spec in op.outputs], outs)
-        others = dict(zip(plan.names, seen, strict=True))
-        for spec, room in zip(op.outputs, rooms, strict=True):
-            checks.check_memory(op, spec.name, room, others)
-            others[spec.name] = room
-        return outs, rooms
+    def _check_usable(self, kind, names, arrays) -> None:
+        for name, array in zip(names, arrays, strict=True):
+            checks.check_usable(self.op, name, array, kind)
+
+    def _check_rooms(self, plan, rooms, seen) -> None:
+        plain = len(rooms) == 1 and rooms[0].flags.carray
+        if plain and not any(map(np.may_share_memory, seen, repeat(rooms[0]))):  # most calls
+            return
+        taken = dict(zip(plan.names, seen, strict=True))
+        for name, room in zip(plan.outputs, rooms, strict=True):
+            checks.check_memory(self.op, name, room, taken)
+            taken[name] = room
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A call that was found right: the arrays' kind and floating type, all sizes and options, and what comes out.
+    """A call that was found right: the kind of its arrays, all options, and what comes out.
 
-    ``results`` holds the shape and dtype of each output; ``names`` and ``places`` say which arrays are given and where
-    they stand among the arguments, and ``absent`` which of the inputs, by number, are not.
+    ``results`` holds the shape and dtype of each output, ``names`` the inputs that are given, ``places`` where they
+    stand among the arguments (None where they are the positional ones), ``absent`` the numbers of the other inputs.
     """
 
     kind: Kind
-    dtype: str
-    sizes: Mapping
     options: Mapping
     results: tuple[tuple[tuple[int, ...], str], ...]
     names: tuple[str, ...]
-    places: tuple[int, ...]
+    places: tuple[int, ...] | None
     absent: tuple[int, ...]
+    outputs: tuple[str, ...]
 
 
 def _look(array) -> tuple | None:
@@ -235,8 +252,10 @@ def _typed(value) -> tuple:
     return type(value), value
 
 
-def _tuple_of(op, out):
+def _each_of(op, out) -> tuple:
+    if len(op.outputs) == 1:
+        return (out,)
     if not isinstance(out, tuple) or len(out) != len(op.outputs):
         names = ", ".join(a.name for a in op.outputs)
         raise TypeError(f"{op.name}: out must be a tuple ({names}); got {checks.type_name(out)}")
-    return list(out)
+    return out
