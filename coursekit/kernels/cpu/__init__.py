@@ -92,11 +92,20 @@ from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
 from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
-from coursekit.kernels.cpu.pooling import avg_pool2d, avg_pool2d_textbook, max_pool2d, max_pool2d_textbook
+from coursekit.kernels.cpu.pooling import (
+    avg_pool2d,
+    avg_pool2d_rows,
+    avg_pool2d_textbook,
+    max_pool2d,
+    max_pool2d_rows,
+    max_pool2d_textbook,
+)
 from coursekit.kernels.cpu.pooling_gradients import (
     avg_pool2d_grad,
+    avg_pool2d_grad_rows,
     avg_pool2d_grad_textbook,
     max_pool2d_grad,
+    max_pool2d_grad_rows,
     max_pool2d_grad_textbook,
 )
 from coursekit.kernels.cpu.recurrence_gradients import (
@@ -138,7 +147,9 @@ __all__ = [
     "attention_textbook",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "avg_pool2d_grad_rows",
     "avg_pool2d_grad_textbook",
+    "avg_pool2d_rows",
     "avg_pool2d_textbook",
     "batched_matmul",
     "batched_matmul_textbook",
@@ -232,7 +243,9 @@ __all__ = [
     "matmul_textbook",
     "max_pool2d",
     "max_pool2d_grad",
+    "max_pool2d_grad_rows",
     "max_pool2d_grad_textbook",
+    "max_pool2d_rows",
     "max_pool2d_textbook",
     "multiply",
     "multiply_textbook",
