@@ -19,7 +19,11 @@ from coursekit.kernels.cpu.adam_step import adam_step, adam_step_fused, adam_ste
 from coursekit.kernels.cpu.add_layer_norm import add_layer_norm, add_layer_norm_fused, add_layer_norm_textbook
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
-from coursekit.kernels.cpu.attention_gradients import attention_grad, attention_grad_textbook
+from coursekit.kernels.cpu.attention_gradients import (
+    attention_grad,
+    attention_grad_flash,
+    attention_grad_textbook,
+)
 from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
@@ -143,6 +147,7 @@ __all__ = [
     "attention",
     "attention_flash",
     "attention_grad",
+    "attention_grad_flash",
     "attention_grad_textbook",
     "attention_textbook",
     "avg_pool2d",
