@@ -114,10 +114,13 @@ from coursekit.kernels.cpu.pooling_gradients import (
 )
 from coursekit.kernels.cpu.recurrence_gradients import (
     gru_grad,
+    gru_grad_product,
     gru_grad_textbook,
     lstm_grad,
+    lstm_grad_product,
     lstm_grad_textbook,
     rnn_grad,
+    rnn_grad_product,
     rnn_grad_textbook,
 )
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
@@ -207,6 +210,7 @@ __all__ = [
     "get_num_threads",
     "gru",
     "gru_grad",
+    "gru_grad_product",
     "gru_grad_textbook",
     "gru_product",
     "gru_textbook",
@@ -239,6 +243,7 @@ __all__ = [
     "log_sum_exp_textbook",
     "lstm",
     "lstm_grad",
+    "lstm_grad_product",
     "lstm_grad_textbook",
     "lstm_product",
     "lstm_textbook",
@@ -271,6 +276,7 @@ __all__ = [
     "rms_norm_textbook",
     "rnn",
     "rnn_grad",
+    "rnn_grad_product",
     "rnn_grad_textbook",
     "rnn_product",
     "rnn_textbook",
