@@ -24,7 +24,11 @@ from coursekit.kernels.cpu.attention_gradients import (
     attention_grad_flash,
     attention_grad_textbook,
 )
-from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
+from coursekit.kernels.cpu.batched_matmul import (
+    batched_matmul,
+    batched_matmul_rows,
+    batched_matmul_textbook,
+)
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
@@ -76,7 +80,12 @@ from coursekit.kernels.cpu.elementwise import (
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.histogram import histogram, histogram_private, histogram_textbook
-from coursekit.kernels.cpu.int4_linear import int4_linear, int4_linear_textbook, pack_int4
+from coursekit.kernels.cpu.int4_linear import (
+    int4_linear,
+    int4_linear_panels,
+    int4_linear_textbook,
+    pack_int4,
+)
 from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul,
     int8_matmul_packed,
@@ -95,7 +104,11 @@ from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
-from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
+from coursekit.kernels.cpu.pack_signs import (
+    pack_signs,
+    pack_signs_textbook,
+    pack_signs_words,
+)
 from coursekit.kernels.cpu.pooling import (
     avg_pool2d,
     avg_pool2d_rows,
@@ -132,9 +145,17 @@ from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip_textbook,
 )
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
-from coursekit.kernels.cpu.softmax_grad import softmax_grad, softmax_grad_textbook
+from coursekit.kernels.cpu.softmax_grad import (
+    softmax_grad,
+    softmax_grad_rows,
+    softmax_grad_textbook,
+)
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
-from coursekit.kernels.cpu.two_four_matmul import two_four_matmul, two_four_matmul_textbook
+from coursekit.kernels.cpu.two_four_matmul import (
+    two_four_matmul,
+    two_four_matmul_rows,
+    two_four_matmul_textbook,
+)
 
 rungs = boundary.rungs
 
@@ -160,6 +181,7 @@ __all__ = [
     "avg_pool2d_rows",
     "avg_pool2d_textbook",
     "batched_matmul",
+    "batched_matmul_rows",
     "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
@@ -218,6 +240,7 @@ __all__ = [
     "histogram_private",
     "histogram_textbook",
     "int4_linear",
+    "int4_linear_panels",
     "int4_linear_textbook",
     "int8_matmul",
     "int8_matmul_packed",
@@ -266,6 +289,7 @@ __all__ = [
     "pack_linear_textbook",
     "pack_signs",
     "pack_signs_textbook",
+    "pack_signs_words",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",
@@ -291,11 +315,13 @@ __all__ = [
     "silu_textbook",
     "softmax",
     "softmax_grad",
+    "softmax_grad_rows",
     "softmax_grad_textbook",
     "softmax_rows",
     "softmax_textbook",
     "tanh",
     "tanh_textbook",
     "two_four_matmul",
+    "two_four_matmul_rows",
     "two_four_matmul_textbook",
 ]
