@@ -107,13 +107,18 @@ def _vector_planes(y, g, out):
                 store_part(out, i, load_part(y, i, left) * (load_part(g, i, left) - mean), left)
 
 
+MANY, WIDE = 8, 64
+"""Rows, and numbers in each, from which on it is better to go along them than down a column of vectors."""
+
+
 @boundary(OPS["softmax_grad"])
 def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
     """The gradient with respect to the argument of softmax, from its result and the gradient with respect to that:
     y · (g - Σ y·g), Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
 
-    The steps are those of :func:`softmax_grad_textbook`, on vectors. The error is at most y · (N + 3) · 2⁻²⁴ · max |g|
-    in float32; along the last axis N is divided by twice the lanes.
+    The steps are those of :func:`softmax_grad_textbook`, on vectors. Many long rows along another axis are done as by
+    :func:`softmax_grad_rows`, since a column of vectors would touch far lines of memory again and again. The error is
+    at most y · (N + 3) · 2⁻²⁴ · max |g| in float32; along the last axis N is divided by twice the lanes.
 
     Args:
         probabilities: what softmax gave, any shape of one dimension or more, float32 or float64; NumPy array or torch
@@ -131,5 +136,6 @@ def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
             written without harm.
     """
     y, g, out = (around(axis, array) for array in (probabilities, gradient, out))
-    kernel = _vector_rows if y.shape[2] == 1 else _vector_planes
+    _, N, columns = y.shape
+    kernel = _vector_rows if columns == 1 else _planes if N >= MANY and columns >= WIDE else _vector_planes
     split(lambda i, j: kernel(y[i:j], g[i:j], out[i:j]), y.shape[0], grain(*y.shape[1:]))
