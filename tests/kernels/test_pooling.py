@@ -91,13 +91,19 @@ def test_windows_that_do_not_fit(backend, call, words):
         call(backend, np.ones((1, 1, 4, 4), np.float32))
 
 
-@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d_grad", "max_pool2d_grad"])
-def test_threads_leave_the_bits_alone(name):
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        pytest.param(name, function, id=function.__name__)
+        for name in ("max_pool2d", "avg_pool2d", "max_pool2d_grad", "avg_pool2d_grad")
+        for function in cpu.rungs(name).values()
+    ],
+)
+def test_threads_leave_the_bits_alone(name, function):
     op = OPS[name]
     case = op.cases_for("benchmark")[1]
     sizes = {**case.sizes, "B": 1, "C": 17}
     arrays = op.draw(np.random.default_rng(3), sizes, **case.options)
-    function = getattr(cpu, name)
     once = function(*arrays, **case.options)
     cpu.set_num_threads(3)
     try:

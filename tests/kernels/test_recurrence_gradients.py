@@ -52,7 +52,7 @@ def test_they_are_differences_of_the_loss(name):
         )
 
 
-@pytest.mark.parametrize("function", [cpu.lstm_grad, cpu.lstm_grad_textbook, reference.lstm_grad])
+@pytest.mark.parametrize("function", [*cpu.rungs("lstm_grad").values(), reference.lstm_grad])
 def test_initial_states_that_are_left_out_are_zeros(function):
     *six, h0, c0 = draw("lstm", 5, 4, 3, 6, "float32")
     for states in ((), (h0,), (None, c0)):
@@ -68,13 +68,13 @@ def test_gates_that_are_shut_or_wide_open(name):
         assert all(np.isfinite(found).all() for found in function(*arrays))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_threads_leave_the_bits_alone(name):
+@pytest.mark.parametrize(("name", "function"), RUNGS)
+def test_threads_leave_the_bits_alone(name, function):
     arrays = draw(name, 200, 3, 40, 70, "float32")
-    once = getattr(cpu, f"{name}_grad")(*arrays)
+    once = function(*arrays)
     cpu.set_num_threads(3)
     try:
-        for a, b in zip(getattr(cpu, f"{name}_grad")(*arrays), once, strict=True):
+        for a, b in zip(function(*arrays), once, strict=True):
             np.testing.assert_array_equal(a, b)
     finally:
         cpu.set_num_threads(1)

@@ -19,8 +19,16 @@ from coursekit.kernels.cpu.adam_step import adam_step, adam_step_fused, adam_ste
 from coursekit.kernels.cpu.add_layer_norm import add_layer_norm, add_layer_norm_fused, add_layer_norm_textbook
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import attention, attention_flash, attention_textbook
-from coursekit.kernels.cpu.attention_gradients import attention_grad, attention_grad_textbook
-from coursekit.kernels.cpu.batched_matmul import batched_matmul, batched_matmul_textbook
+from coursekit.kernels.cpu.attention_gradients import (
+    attention_grad,
+    attention_grad_flash,
+    attention_grad_textbook,
+)
+from coursekit.kernels.cpu.batched_matmul import (
+    batched_matmul,
+    batched_matmul_rows,
+    batched_matmul_textbook,
+)
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
@@ -72,7 +80,12 @@ from coursekit.kernels.cpu.elementwise import (
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
 from coursekit.kernels.cpu.histogram import histogram, histogram_private, histogram_textbook
-from coursekit.kernels.cpu.int4_linear import int4_linear, int4_linear_textbook, pack_int4
+from coursekit.kernels.cpu.int4_linear import (
+    int4_linear,
+    int4_linear_panels,
+    int4_linear_textbook,
+    pack_int4,
+)
 from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul,
     int8_matmul_packed,
@@ -96,20 +109,36 @@ from coursekit.kernels.cpu.log_sum_exp_grad import (
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
 from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
-from coursekit.kernels.cpu.pack_signs import pack_signs, pack_signs_textbook
-from coursekit.kernels.cpu.pooling import avg_pool2d, avg_pool2d_textbook, max_pool2d, max_pool2d_textbook
+from coursekit.kernels.cpu.pack_signs import (
+    pack_signs,
+    pack_signs_textbook,
+    pack_signs_words,
+)
+from coursekit.kernels.cpu.pooling import (
+    avg_pool2d,
+    avg_pool2d_rows,
+    avg_pool2d_textbook,
+    max_pool2d,
+    max_pool2d_rows,
+    max_pool2d_textbook,
+)
 from coursekit.kernels.cpu.pooling_gradients import (
     avg_pool2d_grad,
+    avg_pool2d_grad_rows,
     avg_pool2d_grad_textbook,
     max_pool2d_grad,
+    max_pool2d_grad_rows,
     max_pool2d_grad_textbook,
 )
 from coursekit.kernels.cpu.recurrence_gradients import (
     gru_grad,
+    gru_grad_product,
     gru_grad_textbook,
     lstm_grad,
+    lstm_grad_product,
     lstm_grad_textbook,
     rnn_grad,
+    rnn_grad_product,
     rnn_grad_textbook,
 )
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
@@ -122,9 +151,17 @@ from coursekit.kernels.cpu.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip_textbook,
 )
 from coursekit.kernels.cpu.softmax import softmax, softmax_rows, softmax_textbook
-from coursekit.kernels.cpu.softmax_grad import softmax_grad, softmax_grad_textbook
+from coursekit.kernels.cpu.softmax_grad import (
+    softmax_grad,
+    softmax_grad_rows,
+    softmax_grad_textbook,
+)
 from coursekit.kernels.cpu.threads import get_num_threads, set_num_threads
-from coursekit.kernels.cpu.two_four_matmul import two_four_matmul, two_four_matmul_textbook
+from coursekit.kernels.cpu.two_four_matmul import (
+    two_four_matmul,
+    two_four_matmul_rows,
+    two_four_matmul_textbook,
+)
 
 rungs = boundary.rungs
 
@@ -140,13 +177,17 @@ __all__ = [
     "attention",
     "attention_flash",
     "attention_grad",
+    "attention_grad_flash",
     "attention_grad_textbook",
     "attention_textbook",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "avg_pool2d_grad_rows",
     "avg_pool2d_grad_textbook",
+    "avg_pool2d_rows",
     "avg_pool2d_textbook",
     "batched_matmul",
+    "batched_matmul_rows",
     "batched_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
@@ -197,6 +238,7 @@ __all__ = [
     "get_num_threads",
     "gru",
     "gru_grad",
+    "gru_grad_product",
     "gru_grad_textbook",
     "gru_product",
     "gru_textbook",
@@ -204,6 +246,7 @@ __all__ = [
     "histogram_private",
     "histogram_textbook",
     "int4_linear",
+    "int4_linear_panels",
     "int4_linear_textbook",
     "int8_matmul",
     "int8_matmul_packed",
@@ -232,6 +275,7 @@ __all__ = [
     "log_sum_exp_textbook",
     "lstm",
     "lstm_grad",
+    "lstm_grad_product",
     "lstm_grad_textbook",
     "lstm_product",
     "lstm_textbook",
@@ -241,7 +285,9 @@ __all__ = [
     "matmul_textbook",
     "max_pool2d",
     "max_pool2d_grad",
+    "max_pool2d_grad_rows",
     "max_pool2d_grad_textbook",
+    "max_pool2d_rows",
     "max_pool2d_textbook",
     "multiply",
     "multiply_textbook",
@@ -252,6 +298,7 @@ __all__ = [
     "pack_linear_textbook",
     "pack_signs",
     "pack_signs_textbook",
+    "pack_signs_words",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",
@@ -265,6 +312,7 @@ __all__ = [
     "rms_norm_textbook",
     "rnn",
     "rnn_grad",
+    "rnn_grad_product",
     "rnn_grad_textbook",
     "rnn_product",
     "rnn_textbook",
@@ -279,11 +327,13 @@ __all__ = [
     "silu_textbook",
     "softmax",
     "softmax_grad",
+    "softmax_grad_rows",
     "softmax_grad_textbook",
     "softmax_rows",
     "softmax_textbook",
     "tanh",
     "tanh_textbook",
     "two_four_matmul",
+    "two_four_matmul_rows",
     "two_four_matmul_textbook",
 ]

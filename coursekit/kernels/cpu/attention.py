@@ -187,7 +187,8 @@ def attention_flash(q, k, v, *, causal=False, out=None):
     A block of queries meets the keys a block at a time. The softmax goes along: the largest score so far is
     subtracted, and when a larger one comes, the sums made until then are multiplied by exp(old - new). What is read
     from far memory are k and v, and of the scores only a block exists at any time. A causal block stops at its last
-    query's own key, which saves nearly half of the work.
+    query's own key, which saves nearly half of the work. But a block is as much work for one query as for 48: alone, it
+    is better served by :func:`attention_textbook`.
     """
     q, k, v, out = map(heads, (q, k, v, out))
     blocks = q.shape[0] * -(-q.shape[1] // QUERIES)

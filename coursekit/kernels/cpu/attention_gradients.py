@@ -1,4 +1,4 @@
-"""The gradients of attention: with the matrix of the weights in memory, and with blocks of it made anew.
+"""The gradients of attention: with the matrix of the weights in memory, with blocks of it made anew, and in tiles.
 
 With w the weights and p = grad · vᵀ, the gradient of the scores is s = w · (p - Σ w · p), and then dq = s k, dk = sᵀ q
 and dv = wᵀ grad. The sum runs over a query's keys.
@@ -12,9 +12,9 @@ from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.attention import heads, scaled_dot, softmax_in_place
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.matmul import multiply_tiles
+from coursekit.kernels.cpu.matmul import multiply_blocked, multiply_tiles
 from coursekit.kernels.cpu.simd import broadcast, load, maximum, store, width
-from coursekit.kernels.cpu.simd_squares import turn
+from coursekit.kernels.cpu.softmax import columns_softmax
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.cpu.vector_math import exp_below
 from coursekit.kernels.ops import OPS
@@ -62,35 +62,8 @@ QUERIES = 96
 
 @compiled
 def _weigh(scores):
-    """The softmax of each column, a number at a time."""
-    for m in range(scores.shape[1]):
-        top = scores[0, m]
-        for n in range(scores.shape[0]):
-            top = max(top, scores[n, m])
-        total = scores.dtype.type(0)
-        for n in range(scores.shape[0]):
-            scores[n, m] = np.exp(scores[n, m] - top)
-            total += scores[n, m]
-        for n in range(scores.shape[0]):
-            scores[n, m] /= total
-
-
-@compiled
-def _weigh_vectors(scores):
-    """:func:`_weigh`, a vector of queries at a time."""
-    wide, flat = scores.shape[1], scores.reshape(-1)
-    for m in range(0, wide, width(scores)):
-        top = load(flat, m)
-        for i in range(m, flat.size, wide):
-            top = maximum(load(flat, i), top)
-        total = broadcast(np.float32(0))
-        for i in range(m, flat.size, wide):
-            weight = exp_below(load(flat, i) - top)
-            store(flat, i, weight)
-            total += weight
-        scale = broadcast(np.float32(1)) / total
-        for i in range(m, flat.size, wide):
-            store(flat, i, load(flat, i) * scale)
+    """The softmax of each column, row after row."""
+    columns_softmax(scores, scores)
 
 
 @compiled
@@ -115,8 +88,17 @@ def _pull(slope, weight, mean, scale):
         slope[m] = weight[m] * (slope[m] - mean[m]) * scale
 
 
-def _in_blocks(weigh):
-    """A kernel for some heads; ``weigh`` makes weights of scores, with keys in the rows and queries in the columns."""
+def _in_blocks(multiply, weigh):
+    """A kernel for some heads, with keys in the rows of a block and queries in its columns.
+
+    ``multiply`` is the product of two matrices, and ``weigh`` makes weights of scores.
+    """
+
+    @compiled
+    def add_share(columns, rows, share, out):
+        """Add the product of ``columns``, those that there are rows for, and ``rows``."""
+        multiply(columns[:, : rows.shape[0]], rows, share)
+        out[: share.shape[0]] += share
 
     @compiled
     def run(q, k, v, grad, causal, lanes, dq, dk, dv):
@@ -131,30 +113,57 @@ def _in_blocks(weigh):
                 stop = min(m + lanes, M)
                 seen = min(N, stop) if causal else N
                 w, s = weights[:seen], slopes[:seen]
-                turn(q[h, m:stop], queries)
-                turn(grad[h, m:stop], grads)
-                multiply_tiles(k[h, :seen], queries, w)
+                queries[:, : stop - m] = q[h, m:stop].T
+                grads[:, : stop - m] = grad[h, m:stop].T
+                multiply(k[h, :seen], queries, w)
                 w *= scale
                 for n in range(m + 1 if causal else seen, seen):
                     w[n, : n - m] = -np.inf
                 weigh(w)
-                multiply_tiles(v[h, :seen], grads, s)
+                multiply(v[h, :seen], grads, s)
                 _slopes(w, s, scale)
-                multiply_tiles(s.T[: stop - m], k[h, :seen], dq[h, m:stop])
-                _add_share(w, grad[h, m:stop], share_v[:seen], dv[h])
-                _add_share(s, q[h, m:stop], share_k[:seen], dk[h])
+                multiply(s.T[: stop - m], k[h, :seen], dq[h, m:stop])
+                add_share(w, grad[h, m:stop], share_v[:seen], dv[h])
+                add_share(s, q[h, m:stop], share_k[:seen], dk[h])
 
     return run
 
 
+_plain = _in_blocks(multiply_blocked, _weigh)
+
+
+@boundary(OPS["attention_grad"])
+def attention_grad_flash(q, k, v, grad, *, causal=False, out=None):
+    """:func:`attention_grad` without the matrix of the weights, in plain Python.
+
+    A block of 96 queries has its scores computed anew, all keys of them at once, and is done with before the next one:
+    its weights stay in the caches, and the room for them grows with the number of keys only. Queries lie side by side,
+    so that the softmax and the sum Σ w · p go down all columns at once. What is left are products of matrices, in the
+    blocks of :func:`matmul_blocked`, where the textbook's sums are chains that wait. A causal block ends at its last
+    query's own key, which saves nearly half of the products.
+    """
+    _by_heads(_plain, QUERIES, (q, k, v, grad), causal, out)
+
+
 @compiled
-def _add_share(columns, rows, share, out):
-    """Add the product of ``columns``, those that there are rows for, and ``rows``."""
-    multiply_tiles(columns[:, : rows.shape[0]], rows, share)
-    out[: share.shape[0]] += share
+def _weigh_vectors(scores):
+    """:func:`_weigh`, a vector of queries at a time."""
+    wide, flat = scores.shape[1], scores.reshape(-1)
+    for m in range(0, wide, width(scores)):
+        top = load(flat, m)
+        for i in range(m, flat.size, wide):
+            top = maximum(load(flat, i), top)
+        total = broadcast(np.float32(0))
+        for i in range(m, flat.size, wide):
+            weight = exp_below(load(flat, i) - top)
+            store(flat, i, weight)
+            total += weight
+        scale = broadcast(np.float32(1)) / total
+        for i in range(m, flat.size, wide):
+            store(flat, i, load(flat, i) * scale)
 
 
-_plain, _vectors = _in_blocks(_weigh), _in_blocks(_weigh_vectors)
+_tiles, _vectors = _in_blocks(multiply_tiles, _weigh), _in_blocks(multiply_tiles, _weigh_vectors)
 
 
 @boundary(OPS["attention_grad"])
@@ -187,9 +196,13 @@ def attention_grad(q, k, v, grad, *, causal=False, out=None):
         TypeError: an argument is no array, or of another kind or dtype; ``causal`` is no bool.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    arrays, outs = [heads(a) for a in (q, k, v, grad)], [heads(a) for a in out]
-    kernel, wide = _vectors if q.dtype == np.float32 else _plain, 2 * simd.LANES
+    kernel, wide = _vectors if q.dtype == np.float32 else _tiles, 2 * simd.LANES
     lanes = min(QUERIES, max(-(-q.shape[-2] // wide), 1) * wide)
+    _by_heads(kernel, lanes, (q, k, v, grad), causal, out)
+
+
+def _by_heads(kernel, lanes, arrays, causal, out):
+    arrays, outs = [heads(a) for a in arrays], [heads(a) for a in out]
 
     def work(i, j):
         kernel(*[a[i:j] for a in arrays], causal, lanes, *[a[i:j] for a in outs])

@@ -71,7 +71,7 @@ APART = 16
 
 
 @compiled
-def _blocked(a, b, out):
+def multiply_blocked(a, b, out):
     M, K = a.shape
     N = b.shape[1]
     out[:] = 0
@@ -132,7 +132,7 @@ def matmul_blocked(a, b, *, out=None):
     a power of two apart would all claim the same cache sets: Goto and van de Geijn, "Anatomy of
     high-performance matrix multiplication", ACM TOMS 34(3), 2008, section 4.
     """
-    _blocked(a, b, out)
+    multiply_blocked(a, b, out)
 
 
 # What is left to save are the loads and stores of ``out``: a tile of it stays in registers while all of a panel's k

@@ -1,4 +1,4 @@
-"""Signs as bits, 64 to a word: bit by bit, and a comparison of a whole vector at a time."""
+"""Signs as bits, 64 to a word: bit by bit, word by word, and a comparison of a whole vector at a time."""
 
 import numpy as np
 
@@ -25,6 +25,26 @@ def _textbook(x, out):
 def pack_signs_textbook(x, *, out=None):
     """:func:`pack_signs` bit by bit: a word is loaded and stored for each of its bits, and signs cannot be guessed."""
     _textbook(x, out)
+
+
+@compiled
+def _words(x, out):
+    K = x.shape[1]
+    for m in range(x.shape[0]):
+        for w in range(out.shape[1]):
+            signs, word = x[m, w * BITS : min(w * BITS + BITS, K)], np.uint64(0)
+            for i in range(signs.size):
+                word |= np.uint64(signs[i] >= 0) << np.uint64(i)
+            out[m, w] = word
+
+
+@boundary(OPS["pack_signs"])
+def pack_signs_words(x, *, out=None):
+    """:func:`pack_signs` word by word, in plain Python: a word is made in a register and stored once.
+
+    The outcome of a comparison is the bit itself, so there is nothing to branch on, and nothing to guess.
+    """
+    _words(x, out)
 
 
 @compiled

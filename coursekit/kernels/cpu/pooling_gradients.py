@@ -1,4 +1,4 @@
-"""The gradients of pooling: window by window, and a vector of windows at a time."""
+"""The gradients of pooling: window by window, a row of windows at a time, and a vector of windows at a time."""
 
 import numpy as np
 
@@ -56,6 +56,50 @@ def avg_pool2d_grad_textbook(grad, *, size=(), kernel_size=2, stride=2, padding=
     """:func:`avg_pool2d_grad` by its definition: each window gives to all of its pixels, which are read and written
     once for each window that they lie in."""
     _avg_textbook(planes(grad), kernel_size, stride, padding, planes(out))
+
+
+@compiled
+def _max_rows(grad, x, kernel_size, stride, padding, out):
+    (C, P, Q), (_, H, W) = grad.shape, x.shape
+    padded, seen = np.full(W + 2 * padding, -np.inf, x.dtype), np.empty(Q, x.dtype)
+    best, where = np.empty(Q, x.dtype), np.empty(Q, np.int64)
+    out[:] = 0
+    for c in range(C):
+        given = out[c].reshape(-1)
+        for p in range(P):
+            top, bottom = reach(p, kernel_size, stride, padding, H)
+            best[:], where[:] = -np.inf, -1
+            for h in range(top, bottom):
+                padded[padding : padding + W] = x[c, h]
+                for s in range(kernel_size):
+                    for q in range(Q):
+                        seen[q] = padded[q * stride + s]
+                    _keep_better(seen, h * W + s, best, where)
+            for q in range(Q):
+                left = q * stride - padding
+                at = left + where[q] if where[q] >= 0 else max(left, 0) + top * W
+                given[at] += grad[c, p, q]
+
+
+@compiled
+def _keep_better(seen, tap, best, where):
+    """Compare each window's pixel with its best so far; with ``|`` for ``or`` nothing here is a branch."""
+    for q in range(seen.size):
+        better = (seen[q] > best[q]) | (seen[q] != seen[q])
+        best[q] = seen[q] if better else best[q]
+        where[q] = tap if better else where[q]
+
+
+@boundary(OPS["max_pool2d_grad"])
+def max_pool2d_grad_rows(grad, x, *, kernel_size=2, stride=2, padding=0, out=None):
+    """:func:`max_pool2d_grad` a row of windows at a time, in plain Python: the first pixel of all of them, then the
+    second.
+
+    What the windows see is laid side by side, and compared for many windows at once: which of two numbers is kept is a
+    choice between values, so the processor has nothing to guess. Only the gift itself, one for each window, is made
+    number by number, since neighbours may give to the same pixel.
+    """
+    _give(_max_rows, grad, x, kernel_size, stride, padding, out)
 
 
 @compiled(inline=True)
@@ -120,7 +164,7 @@ def max_pool2d_grad(grad, x, *, kernel_size=2, stride=2, padding=0, out=None):
     there is one, as in torch. Where the largest stands is found for a vector of windows at once, with ``select`` in the
     place of a branch. It is found anew from x, which costs less than keeping eight bytes for each window. Each pixel
     adds up the windows it has won, so the error is at most k² · 2⁻²⁴ · Σ|grad| in float32. Strides above 2, and
-    float64, are done by :func:`max_pool2d_grad_textbook`.
+    float64, are done by :func:`max_pool2d_grad_rows`.
 
     Args:
         grad: shape (B, C, P, Q), the gradient of the result, float32 or float64; NumPy array or torch tensor on the
@@ -137,10 +181,45 @@ def max_pool2d_grad(grad, x, *, kernel_size=2, stride=2, padding=0, out=None):
         ValueError: shapes do not fit, an option is out of range, a tensor is not on the CPU, or ``out`` cannot be
             written without harm.
     """
+    kernel = _max_vectors if x.dtype == np.float32 and stride <= 2 else _max_rows
+    _give(kernel, grad, x, kernel_size, stride, padding, out)
+
+
+def _give(kernel, grad, x, kernel_size, stride, padding, out):
     grad, x, out = planes(grad), planes(x), planes(out)
     size, step, edge = int(kernel_size), int(stride), int(padding)
-    kernel = _max_vectors if x.dtype == np.float32 and stride <= 2 else _max_textbook
     split(lambda i, j: kernel(grad[i:j], x[i:j], size, step, edge, out[i:j]), *rows_and_grain(x))
+
+
+@compiled
+def _avg_rows(grad, kernel_size, stride, padding, out):
+    (C, P, Q), (_, H, W) = grad.shape, out.shape
+    scale = grad.dtype.type(1 / (kernel_size * kernel_size))
+    shares = np.empty(max((Q - 1) * stride + kernel_size, W + 2 * padding), grad.dtype)
+    inner = shares[padding : padding + W]
+    out[:] = 0
+    for c in range(C):
+        for p in range(P):
+            shares[:] = 0
+            for s in range(kernel_size):
+                for q in range(Q):
+                    shares[q * stride + s] += grad[c, p, q] * scale
+            top, bottom = reach(p, kernel_size, stride, padding, H)
+            for h in range(top, bottom):
+                pixels = out[c, h]
+                for w in range(W):
+                    pixels[w] += inner[w]
+
+
+@boundary(OPS["avg_pool2d_grad"])
+def avg_pool2d_grad_rows(grad, *, size=(), kernel_size=2, stride=2, padding=0, out=None):
+    """:func:`avg_pool2d_grad` a row of windows at a time, in plain Python.
+
+    What a row of windows gives is the same for all k rows of pixels under it. So it is made once, in k steps along the
+    row, and added k times: 2k steps for a window in place of k², and of whole rows, many numbers at once. Nothing is
+    divided; 1/k² is known before the loops.
+    """
+    _average(_avg_rows, grad, kernel_size, stride, padding, out)
 
 
 @compiled
@@ -200,6 +279,10 @@ def avg_pool2d_grad(grad, *, size=(), kernel_size=2, stride=2, padding=0, out=No
         ValueError: ``size`` does not fit, an option is out of range, a tensor is not on the CPU, or ``out`` cannot be
             written without harm.
     """
+    _average(_avg_vectors, grad, kernel_size, stride, padding, out)
+
+
+def _average(kernel, grad, kernel_size, stride, padding, out):
     grad, out = planes(grad), planes(out)
     size, step, edge = int(kernel_size), int(stride), int(padding)
-    split(lambda i, j: _avg_vectors(grad[i:j], size, step, edge, out[i:j]), *rows_and_grain(out))
+    split(lambda i, j: kernel(grad[i:j], size, step, edge, out[i:j]), *rows_and_grain(out))

@@ -1,4 +1,4 @@
-"""Gradients through time: with all sums made step by step, and with all that does not wait in a few large products.
+"""Gradients through time: all sums made step by step, then few large products of what does not wait, then tiles.
 
 Going back, a step needs the gates that it had going ahead. They are computed anew here and kept, one array for all
 steps, so that the gradient needs nothing of the network but what went into it: the way ahead and the way back stand in
@@ -10,7 +10,7 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.linear_packed import multiply_packed
-from coursekit.kernels.cpu.matmul import multiply
+from coursekit.kernels.cpu.matmul import multiply, multiply_blocked, multiply_rows
 from coursekit.kernels.cpu.pack_linear import packed
 from coursekit.kernels.cpu.recurrence import inputs_parts
 from coursekit.kernels.cpu.recurrence_cells import GRU, LSTM, RNN
@@ -85,6 +85,40 @@ def _number_way(cell, x, weights, grad, states, out, extra=False):
         target[...] = way.carried
 
 
+FEW = 16
+"""Rows of a product that do not repay the copies which blocks are made of."""
+
+
+def _product_way(cell, x, weights, grad, states, out, extra=False):
+    """Ahead and back; what does not wait for another step is one product of N·T rows."""
+    way = _Way(x, weights, grad, states, extra)
+    w, u, b, d = weights
+    dx, dw, du, db, dd, dh, *dc = out
+    (T, N, I), (G, H) = way.x.shape, u.shape
+    gates, products, across = np.empty((T, N, G), x.dtype), np.empty((N, G), x.dtype), u.T.copy()
+    multiply_step = multiply_rows if N < FEW else multiply_blocked
+    flat, of_x = way.x.reshape(T * N, I), np.empty_like(way.x)
+    multiply_blocked(flat, w.T.copy(), gates.reshape(T * N, G))
+    gates += b
+    for t in range(T):
+        multiply_step(way.states[t], across, products)
+        way.ahead(cell.of_numbers, t, gates, products, d)
+    dh[...] = 0
+    for t in reversed(range(T)):
+        dh += way.grad[t]
+        way.back(cell.pull, t, gates, dh)
+        multiply_step(way.inner[t], u, dh)
+        dh += way.direct
+    deltas, inner = way.deltas.reshape(T * N, G), way.inner.reshape(T * N, G)
+    multiply_blocked(deltas, w, of_x.reshape(T * N, I))
+    dx[...] = of_x.transpose(1, 0, 2)
+    multiply_blocked(deltas.T.copy(), flat, dw)
+    multiply_blocked(inner.T.copy(), way.states[:-1].reshape(T * N, H), du)
+    db[...], dd[...] = deltas.sum(0), inner.sum(0)
+    for target in dc:
+        target[...] = way.carried
+
+
 def _times(weight):
     """A function that writes x · weightᵀ to ``out``, for one x after the other; packed once in float32."""
     if weight.dtype == np.float32:
@@ -94,8 +128,8 @@ def _times(weight):
     return lambda x, out: multiply(x, across, out)
 
 
-def _product_way(cell, x, weights, grad, states, out, extra=False):
-    """Ahead and back; what does not wait for another step is one product of N·T rows."""
+def _tiled_way(cell, x, weights, grad, states, out, extra=False):
+    """The same with weights packed for all steps, gates on vectors, and turned matrices that share no cache sets."""
     way = _Way(x, weights, grad, states, extra)
     w, u, b, d = weights
     dx, dw, du, db, dd, dh, *dc = out
@@ -138,6 +172,18 @@ def rnn_grad_textbook(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, 
 
 
 @boundary(OPS["rnn_grad"])
+def rnn_grad_product(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=None):
+    """:func:`rnn_grad` with a few large products, in the blocks of :func:`matmul_blocked`.
+
+    Only the states wait for each other: a step needs one product of N rows ahead, and one back, which is done along the
+    rows where they are few. The inputs' parts, their gradients, and those of both weights are one product of N·T rows
+    each, made when all steps are known. So the weights and their gradients pass through the caches once for a block of
+    rows, and not for each step of each sequence.
+    """
+    _product_way(RNN, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out)
+
+
+@boundary(OPS["rnn_grad"])
 def rnn_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=None):
     """The gradients of a recurrent network with tanh, backwards through time: Werbos, "Backpropagation through time:
     what it does and how to do it", Proc. IEEE 78(10), 1990, section III.
@@ -163,13 +209,19 @@ def rnn_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=No
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    _product_way(RNN, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out)
+    _tiled_way(RNN, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out)
 
 
 @boundary(OPS["lstm_grad"])
 def lstm_grad_textbook(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, *, out=None):
     """:func:`lstm_grad` by the chain rule, number by number, the gradients of the weights added up at each step."""
     _number_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
+
+
+@boundary(OPS["lstm_grad"])
+def lstm_grad_product(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, *, out=None):
+    """:func:`lstm_grad` with a few large products, as :func:`rnn_grad_product` has it."""
+    _product_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
 
 
 @boundary(OPS["lstm_grad"])
@@ -195,13 +247,19 @@ def lstm_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None,
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    _product_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
+    _tiled_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
 
 
 @boundary(OPS["gru_grad"])
 def gru_grad_textbook(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=None):
     """:func:`gru_grad` by the chain rule, number by number, the gradients of the weights added up at each step."""
     _number_way(GRU, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out, extra=True)
+
+
+@boundary(OPS["gru_grad"])
+def gru_grad_product(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=None):
+    """:func:`gru_grad` with a few large products, as :func:`rnn_grad_product` has it."""
+    _product_way(GRU, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out, extra=True)
 
 
 @boundary(OPS["gru_grad"])
@@ -225,4 +283,4 @@ def gru_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=No
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    _product_way(GRU, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out, extra=True)
+    _tiled_way(GRU, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0,), out, extra=True)

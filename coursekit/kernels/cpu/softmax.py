@@ -79,12 +79,12 @@ def _row(x, out):
 @compiled
 def _planes(x, out):
     for i in range(x.shape[0]):
-        _plane(x[i], out[i])
+        columns_softmax(x[i], out[i])
 
 
 @compiled
-def _plane(x, out):
-    """The softmax of all columns of a matrix at once, row after row."""
+def columns_softmax(x, out):
+    """The softmax of all columns of a matrix at once, row after row; ``out`` may be x."""
     N, columns = x.shape
     top = np.full(columns, -np.inf, x.dtype)
     total = np.zeros(columns, x.dtype)

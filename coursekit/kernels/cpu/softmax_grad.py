@@ -1,4 +1,6 @@
-"""The gradient of softmax: by its formula, and on whole vectors."""
+"""The gradient of softmax: by its formula, in the order of memory, and on whole vectors."""
+
+import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
@@ -25,6 +27,52 @@ def _textbook(y, g, out):
 def softmax_grad_textbook(probabilities, gradient, *, axis=-1, out=None):
     """:func:`softmax_grad` by its formula: the mean of the gradient, weighted by the probabilities, is taken off."""
     _textbook(around(axis, probabilities), around(axis, gradient), around(axis, out))
+
+
+@compiled
+def _rows(y, g, out):
+    M, N = y.shape
+    whole = N // 4 * 4
+    for m in range(M):
+        a = b = c = d = y.dtype.type(0)
+        for n in range(0, whole, 4):
+            a += y[m, n] * g[m, n]
+            b += y[m, n + 1] * g[m, n + 1]
+            c += y[m, n + 2] * g[m, n + 2]
+            d += y[m, n + 3] * g[m, n + 3]
+        for n in range(whole, N):
+            a += y[m, n] * g[m, n]
+        mean = (a + b) + (c + d)
+        for n in range(N):
+            out[m, n] = y[m, n] * (g[m, n] - mean)
+
+
+@compiled
+def _planes(y, g, out):
+    """All columns of each matrix at once, row after row."""
+    mean = np.empty(y.shape[2], y.dtype)
+    for i in range(y.shape[0]):
+        mean[:] = 0
+        for n in range(y.shape[1]):
+            for j in range(mean.size):
+                mean[j] += y[i, n, j] * g[i, n, j]
+        for n in range(y.shape[1]):
+            for j in range(mean.size):
+                out[i, n, j] = y[i, n, j] * (g[i, n, j] - mean[j])
+
+
+@boundary(OPS["softmax_grad"])
+def softmax_grad_rows(probabilities, gradient, *, axis=-1, out=None):
+    """:func:`softmax_grad` in the order of memory, in plain Python.
+
+    Along the last axis a row's sum is four sums that do not wait for each other. Along another, all columns go side by
+    side: each number of a cache line is used when it is there.
+    """
+    arrays = [around(axis, array) for array in (probabilities, gradient, out)]
+    if arrays[0].shape[2] == 1:
+        _rows(*[array[:, :, 0] for array in arrays])
+    else:
+        _planes(*arrays)
 
 
 @compiled
@@ -59,13 +107,18 @@ def _vector_planes(y, g, out):
                 store_part(out, i, load_part(y, i, left) * (load_part(g, i, left) - mean), left)
 
 
+MANY, WIDE = 8, 64
+"""Rows, and numbers in each, from which on it is better to go along them than down a column of vectors."""
+
+
 @boundary(OPS["softmax_grad"])
 def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
     """The gradient with respect to the argument of softmax, from its result and the gradient with respect to that:
     y · (g - Σ y·g), Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
 
-    The steps are those of :func:`softmax_grad_textbook`, on vectors. The error is at most y · (N + 3) · 2⁻²⁴ · max |g|
-    in float32; along the last axis N is divided by twice the lanes.
+    The steps are those of :func:`softmax_grad_textbook`, on vectors. Many long rows along another axis are done as by
+    :func:`softmax_grad_rows`, since a column of vectors would touch far lines of memory again and again. The error is
+    at most y · (N + 3) · 2⁻²⁴ · max |g| in float32; along the last axis N is divided by twice the lanes.
 
     Args:
         probabilities: what softmax gave, any shape of one dimension or more, float32 or float64; NumPy array or torch
@@ -83,5 +136,6 @@ def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
             written without harm.
     """
     y, g, out = (around(axis, array) for array in (probabilities, gradient, out))
-    kernel = _vector_rows if y.shape[2] == 1 else _vector_planes
+    _, N, columns = y.shape
+    kernel = _vector_rows if columns == 1 else _planes if N >= MANY and columns >= WIDE else _vector_planes
     split(lambda i, j: kernel(y[i:j], g[i:j], out[i:j]), y.shape[0], grain(*y.shape[1:]))

@@ -1,4 +1,4 @@
-"""A 2:4 sparse matrix, two numbers kept in each four, times a dense one: by the formula, and a decoded row at a time.
+"""A 2:4 sparse matrix, two numbers kept in each four, times a dense one: by the formula, by rows of x, and on vectors.
 
 A position among four takes two bits, so the matrix takes 53 % of its dense bytes in float32, where compressed rows of
 as many numbers take 100 %; and no position leads out of x, so nothing has to be checked. Half the multiply-adds remain.
@@ -47,20 +47,20 @@ def _decode(positions, columns):
 
 
 @compiled
-def _panels(values, positions, x, out):
-    (R, N), H, n = out.shape, values.shape[1], width(x)
-    columns = np.empty(H, np.int32)
-    flat, numbers = out.reshape(-1), values.reshape(-1)
-    for j in range(0, N, VECTORS * n):
-        wide = min(VECTORS, (N - j + n - 1) // n) * n
-        panel = np.empty((x.shape[0], wide), x.dtype)
-        count = pack_panel(x, j, panel)
-        for r in range(R):
-            _decode(positions[r], columns)
-            if count == VECTORS * n:
-                row_of_eight(numbers, r * H, columns, panel.reshape(-1), flat, r * N + j)
-            else:
-                row_of_less(numbers, r * H, columns, panel.reshape(-1), wide, flat, r * N + j, count)
+def _rows(values, positions, x, out):
+    columns = np.empty(values.shape[1], np.int32)
+    for r in range(out.shape[0]):
+        _decode(positions[r], columns)
+        row = out[r]
+        row[:] = 0
+        for i in range(columns.size):
+            _add_row(row, values[r, i], x[columns[i]])
+
+
+@compiled
+def _add_row(row, value, other):
+    for n in range(row.size):
+        row[n] += value * other[n]
 
 
 @compiled
@@ -77,6 +77,37 @@ def _one_column(values, positions, x, out):
             c += row[z + np.uint64(2)] * x[k + np.uint64(4) + ((byte >> np.uint64(4)) & three)]
             d += row[z + three] * x[k + np.uint64(4) + (byte >> np.uint64(6))]
         out[r] = (a + b) + (c + d)
+
+
+@boundary(OPS["two_four_matmul"])
+def two_four_matmul_rows(values, positions, x, *, out=None):
+    """:func:`two_four_matmul` by rows of x, in plain Python.
+
+    A row's positions are decoded once, where the formula decodes them for each column of x. Each number kept then adds
+    a multiple of a row of x to a row of ``out``: both lie in order, and no step waits for another. Rows of one number
+    would be all beginning and end; a single column is done by four sums for each result instead.
+    """
+    if x.shape[1] == 1:
+        _one_column(values, positions, x.reshape(-1), out.reshape(-1))
+    else:
+        _rows(values, positions, x, out)
+
+
+@compiled
+def _panels(values, positions, x, out):
+    (R, N), H, n = out.shape, values.shape[1], width(x)
+    columns = np.empty(H, np.int32)
+    flat, numbers = out.reshape(-1), values.reshape(-1)
+    for j in range(0, N, VECTORS * n):
+        wide = min(VECTORS, (N - j + n - 1) // n) * n
+        panel = np.empty((x.shape[0], wide), x.dtype)
+        count = pack_panel(x, j, panel)
+        for r in range(R):
+            _decode(positions[r], columns)
+            if count == VECTORS * n:
+                row_of_eight(numbers, r * H, columns, panel.reshape(-1), flat, r * N + j)
+            else:
+                row_of_less(numbers, r * H, columns, panel.reshape(-1), wide, flat, r * N + j, count)
 
 
 @boundary(OPS["two_four_matmul"])

@@ -153,7 +153,8 @@ def count_blocks(m, P, Q, x):
     return ((down - 1) * (across + 1) + across + wide - 1) // wide
 
 
-def _winograd(m, transform_pixels, transform_columns, transform_rows):
+def _gathering(m, transform_pixels):
+    """The first step, as a kernel: pixels to the sums that are multiplied."""
     n = m + 2
 
     @compiled
@@ -172,6 +173,28 @@ def _winograd(m, transform_pixels, transform_columns, transform_rows):
                     to = i * n * (C * wide + APART) + c * wide + v
                     transform_pixels(scratch, i * n * lanes, lanes, m * lanes, sums, to, C * wide + APART)
 
+    return gather
+
+
+def _multiplying(n):
+    """The second step: n² products of matrices, of packed filters and sums."""
+
+    @compiled
+    def multiply(filters, sums, taps, rows, products):
+        """The n² products of matrices, one after the other."""
+        D, wide = taps.size, WIDE * width(sums)
+        for i in range(n * n):
+            for k in range(0, rows, TALL):
+                w, to = i * (rows * D + APART) + k * D, i * (rows * wide + APART) + k * wide
+                tile(filters, w, sums, i * (D * wide + APART), taps, products, to, wide, False)
+
+    return multiply
+
+
+def _spreading(m, transform_columns, transform_rows):
+    """The third step: products to results."""
+    n = m + 2
+
     @compiled
     def spread(products, wide, rows, k, scratch, results):
         """The results of filter k at ``wide`` places, from its products: m rows of m·wide numbers."""
@@ -184,6 +207,12 @@ def _winograd(m, transform_pixels, transform_columns, transform_rows):
             for i in range(m):
                 transform_rows(scratch, i * n * lanes, lanes, results, (i * wide + v) * m)
 
+    return spread
+
+
+def _placing(m):
+    """The last step: results, with the bias, to where they belong."""
+
     @compiled
     def place(results, at, wide, X, bias, out, to, P, Q):
         """Results of the places from ``at`` on, X in a row, to where they belong in a filter's (P, Q)."""
@@ -194,14 +223,14 @@ def _winograd(m, transform_pixels, transform_columns, transform_rows):
                 source = (i * wide + y * X + first - at) * m
                 add_bias(results, source, bias, out, to + (y * m + i) * Q + first * m, 1, count)
 
-    @compiled
-    def multiply(filters, sums, taps, rows, products):
-        """The n² products of matrices, one after the other."""
-        D, wide = taps.size, WIDE * width(sums)
-        for i in range(n * n):
-            for k in range(0, rows, TALL):
-                w, to = i * (rows * D + APART) + k * D, i * (rows * wide + APART) + k * wide
-                tile(filters, w, sums, i * (D * wide + APART), taps, products, to, wide, False)
+    return place
+
+
+def _winograd(m, transform_pixels, transform_columns, transform_rows):
+    """All steps, for blocks of places; what is between them stays in the caches."""
+    n = m + 2
+    gather, multiply = _gathering(m, transform_pixels), _multiplying(n)
+    spread, place = _spreading(m, transform_columns, transform_rows), _placing(m)
 
     @compiled
     def run(x, filters, bias, padding, first, stop, out):
