@@ -1,17 +1,28 @@
 """The operations in Numba's CUDA. Each file climbs from the textbook version to the public one.
 
 Device arrays (``numba.cuda.to_device``) and torch tensors on the GPU stay there and give their own kind;
-NumPy arrays are copied to the GPU and back. Work is queued on the default stream: a result on the device
-is ready after ``cuda.synchronize()``, or for whatever is queued behind it.
+NumPy arrays are copied to the GPU and back. Work is queued on torch's current stream where torch uses the GPU, else on
+the default one, or on the one of ``with cuda.stream(...)``: a result on the device is ready when that stream is
+synchronised, or for whatever is queued behind it.
 
 Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in Numba's simulator.
 """
 
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
+from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
-from coursekit.kernels.cuda.softmax import softmax, softmax_textbook
+from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
 rungs = boundary.rungs
 
-__all__ = ["bias_gelu", "matmul", "matmul_textbook", "rungs", "softmax", "softmax_textbook"]
+__all__ = [
+    "bias_gelu",
+    "matmul",
+    "matmul_textbook",
+    "rungs",
+    "softmax",
+    "softmax_blocks",
+    "softmax_textbook",
+    "stream",
+]

@@ -9,6 +9,8 @@ import numpy as np
 from numba import config, cuda
 
 from coursekit.kernels.boundary import Boundary, Kind, NumPyKind
+from coursekit.kernels.cuda.device import blocks, launch
+from coursekit.kernels.cuda.kernel import kernel
 
 COPY_THREADS = 64
 
@@ -21,19 +23,14 @@ def check_gpu() -> None:
         )
 
 
-def blocks(n: int, per_block: int) -> int:
-    """How many blocks cover n things."""
-    return -(-n // per_block)
-
-
-@cuda.jit
+@kernel("(float32[:], float32[:])")
 def _copy_vector(source, target):
     n = cuda.grid(1)
     if n < target.shape[0]:
         target[n] = source[n]
 
 
-@cuda.jit
+@kernel("(float32[:, :], float32[:, :])")
 def _copy_matrix(source, target):
     m, n = cuda.blockIdx.x, cuda.threadIdx.x
     while n < target.shape[1]:
@@ -47,10 +44,11 @@ def copy(source, target) -> None:
     if 0 in shape:
         return
     if len(shape) == 1:
-        _copy_vector[blocks(shape[0], COPY_THREADS), COPY_THREADS](source, target)
+        launch(_copy_vector, blocks(shape[0], COPY_THREADS), COPY_THREADS, source, target)
         return
     for i in np.ndindex(shape[:-2]):
-        _copy_matrix[shape[-2], COPY_THREADS](source[i] if i else source, target[i] if i else target)
+        a, b = (source[i], target[i]) if i else (source, target)
+        launch(_copy_matrix, shape[-2], COPY_THREADS, a, b)
 
 
 class DeviceArray(Kind):

@@ -4,7 +4,9 @@ import math
 
 from numba import cuda
 
-from coursekit.kernels.cuda.arrays import blocks, boundary
+from coursekit.kernels.cuda.arrays import boundary
+from coursekit.kernels.cuda.device import blocks, launch
+from coursekit.kernels.cuda.kernel import kernel
 from coursekit.kernels.ops import OPS
 
 THREADS = 128
@@ -12,7 +14,7 @@ SQRT_HALF = math.sqrt(0.5)
 SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 
 
-@cuda.jit
+@kernel("(float32[::1], float32[::1], float32[::1])")
 def _erf_form(x, bias, out):
     i = cuda.grid(1)
     if i < x.size:
@@ -23,7 +25,7 @@ def _erf_form(x, bias, out):
         out[i] = T(0.5) * v * (T(1) + math.erf(T(SQRT_HALF) * v))
 
 
-@cuda.jit
+@kernel("(float32[::1], float32[::1], float32[::1])")
 def _tanh_form(x, bias, out):
     i = cuda.grid(1)
     if i < x.size:
@@ -52,5 +54,5 @@ def bias_gelu(x, bias, *, approximate="none", out=None):
             cannot be written without harm.
     """
     if out.size:
-        kernel = _tanh_form if approximate == "tanh" else _erf_form
-        kernel[blocks(out.size, THREADS), THREADS](x.reshape(x.size), bias, out.reshape(out.size))
+        form = _tanh_form if approximate == "tanh" else _erf_form
+        launch(form, blocks(out.size, THREADS), THREADS, x.reshape(x.size), bias, out.reshape(out.size))

@@ -2,7 +2,9 @@
 
 from numba import cuda
 
-from coursekit.kernels.cuda.arrays import blocks, boundary
+from coursekit.kernels.cuda.arrays import boundary
+from coursekit.kernels.cuda.device import blocks, launch
+from coursekit.kernels.cuda.kernel import kernel
 from coursekit.kernels.ops import OPS
 
 TILE = 16
@@ -14,7 +16,7 @@ def _grid(out):
     return (blocks(N, TILE), blocks(M, TILE)), (TILE, TILE)
 
 
-@cuda.jit
+@kernel("(float32[:, ::1], float32[:, ::1], float32[:, ::1])")
 def _textbook(a, b, out):
     n, m = cuda.grid(2)
     if m < out.shape[0] and n < out.shape[1]:
@@ -32,10 +34,10 @@ def matmul_textbook(a, b, *, out=None):
     (M + N)·K different numbers. Neighbouring threads read neighbouring elements of b, in one transaction.
     """
     if out.size:
-        _textbook[_grid(out)](a, b, out)
+        launch(_textbook, *_grid(out), a, b, out)
 
 
-@cuda.jit
+@kernel("(float32[:, ::1], float32[:, ::1], float32[:, ::1])")
 def _tiled(a, b, out):
     tile_a = cuda.shared.array((TILE, TILE), dtype=a.dtype)
     tile_b = cuda.shared.array((TILE, TILE), dtype=b.dtype)
@@ -78,4 +80,4 @@ def matmul(a, b, *, out=None):
         ValueError: shapes do not fit, a tensor is not on the GPU, or ``out`` cannot be written without harm.
     """
     if out.size:
-        _tiled[_grid(out)](a, b, out)
+        launch(_tiled, *_grid(out), a, b, out)

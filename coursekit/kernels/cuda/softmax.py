@@ -1,16 +1,20 @@
-"""Softmax: one thread for each row, then one block for each row.
+"""Softmax: one thread for each row, one block for each row, and a block that reads its row from memory once.
 
 A kernel sees x as (outer, N, inner), with the axis of the softmax in the middle, whatever the shape was.
 """
 
 import math
 
-from numba import cuda
+from numba import cuda, float32
 
-from coursekit.kernels.cuda.arrays import blocks, boundary
+from coursekit.kernels.cuda.arrays import boundary
+from coursekit.kernels.cuda.device import blocks, current_device, launch
+from coursekit.kernels.cuda.kernel import kernel, threads
+from coursekit.kernels.cuda.vectors import load4, store4
+from coursekit.kernels.cuda.warps import block_max, block_sum
 from coursekit.kernels.ops import OPS
 
-THREADS = 64
+THREADS = threads(256)
 
 
 def _around(axis, x):
@@ -19,7 +23,7 @@ def _around(axis, x):
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
 
 
-@cuda.jit
+@kernel("(float32[:, :, ::1], float32[:, :, ::1])")
 def _textbook(x, out):
     i, j = divmod(cuda.grid(1), x.shape[2])
     if i < x.shape[0]:
@@ -42,70 +46,73 @@ def softmax_textbook(x, *, axis=-1, out=None):
     """
     if out.size:
         x, out = _around(axis, x), _around(axis, out)
-        _textbook[blocks(x.shape[0] * x.shape[2], THREADS), THREADS](x, out)
+        launch(_textbook, blocks(x.shape[0] * x.shape[2], THREADS), THREADS, x, out)
 
 
-@cuda.jit(device=True)
-def _block_max(partial, value):
-    """The largest ``value`` of all threads, by a tree in shared memory; every thread gets it."""
-    t = cuda.threadIdx.x
-    partial[t] = value
-    cuda.syncthreads()
-    half = THREADS // 2
-    while half > 0:
-        if t < half:
-            partial[t] = max(partial[t], partial[t + half])
-        cuda.syncthreads()
-        half //= 2
-    top = partial[0]
-    cuda.syncthreads()
-    return top
-
-
-@cuda.jit(device=True)
-def _block_sum(partial, value):
-    """The sum of ``value`` over all threads, by a tree in shared memory; every thread gets it."""
-    t = cuda.threadIdx.x
-    partial[t] = value
-    cuda.syncthreads()
-    half = THREADS // 2
-    while half > 0:
-        if t < half:
-            partial[t] += partial[t + half]
-        cuda.syncthreads()
-        half //= 2
-    total = partial[0]
-    cuda.syncthreads()
-    return total
-
-
-@cuda.jit
-def _softmax(x, out):
-    partial = cuda.shared.array(THREADS, dtype=x.dtype)
+@kernel("(float32[:, :, ::1], float32[:, :, ::1])")
+def _blocks(x, out):
+    scratch = cuda.shared.array(THREADS, dtype=x.dtype)
     i, j = divmod(cuda.blockIdx.x, x.shape[2])
     N = x.shape[1]
     t = cuda.threadIdx.x
     top = x.dtype.type(-math.inf)
     for n in range(t, N, THREADS):
         top = max(top, x[i, n, j])
-    top = _block_max(partial, top)
+    top = block_max(top, scratch)
     total = x.dtype.type(0)
     for n in range(t, N, THREADS):
         power = math.exp(x[i, n, j] - top)
         out[i, n, j] = power
         total += power
-    total = _block_sum(partial, total)
+    total = block_sum(total, scratch)
     for n in range(t, N, THREADS):
         out[i, n, j] /= total
+
+
+@boundary(OPS["softmax"])
+def softmax_blocks(x, *, axis=-1, out=None):
+    """:func:`softmax` with the threads of a block on one row: neighbours read neighbouring elements.
+
+    Maximum and sum are found by shuffles (:mod:`coursekit.kernels.cuda.warps`). Each element is read twice and written
+    twice, as ``out`` keeps the exponentials until their sum is known.
+    """
+    if out.size:
+        x, out = _around(axis, x), _around(axis, out)
+        launch(_blocks, x.shape[0] * x.shape[2], THREADS, x, out)
+
+
+@kernel("(float32[::1], int64, float32[::1])", tuned=True, expects=("LDG.E.128", "STG.E.128", "SHFL"))
+def _rows(x, N, out):
+    """Rows of N float32, N a multiple of four: a row comes from memory once, and stays in shared memory."""
+    row = cuda.shared.array(0, dtype=float32)
+    scratch = cuda.shared.array(THREADS, dtype=float32)
+    start, t = cuda.blockIdx.x * N, 4 * cuda.threadIdx.x
+    top = float32(-math.inf)
+    for n in range(t, N, 4 * THREADS):
+        a, b, c, d = load4(x, start + n)
+        store4(row, n, a, b, c, d)
+        top = max(max(max(top, a), max(b, c)), d)
+    top = block_max(top, scratch)
+    total = float32(0)
+    for n in range(t, N, 4 * THREADS):
+        a, b, c, d = load4(row, n)
+        a, b, c, d = math.exp(a - top), math.exp(b - top), math.exp(c - top), math.exp(d - top)
+        store4(row, n, a, b, c, d)
+        total += (a + b) + (c + d)
+    scale = float32(1) / block_sum(total, scratch)
+    for n in range(t, N, 4 * THREADS):
+        a, b, c, d = load4(row, n)
+        store4(out, start + n, a * scale, b * scale, c * scale, d * scale)
 
 
 @boundary(OPS["softmax"])
 def softmax(x, *, axis=-1, out=None):
     """exp(x) / Σ exp(x) along an axis, safe for large and infinite entries.
 
-    The threads of a block share a row: neighbours read neighbouring elements, and maximum and sum are
-    found by a tree of log₂ 64 steps (Mark Harris, "Optimizing Parallel Reduction in CUDA", 2007,
-    sequential addressing).
+    Along the last axis a block reads its row once, 128 bits at a time, keeps it in shared memory, and writes it once; a
+    thread only ever meets its own numbers there, so no barrier is needed but those of the two reductions. Other axes,
+    float64, rows that shared memory does not hold, and those whose length is no multiple of four are left to
+    :func:`softmax_blocks`. The error is at most (N/128 + 40) · 2⁻²⁴ of each result in float32.
 
     Args:
         x: any shape of one dimension or more, float32 or float64; NumPy array, device array, or torch
@@ -122,6 +129,12 @@ def softmax(x, *, axis=-1, out=None):
         ValueError: ``axis`` is out of range, a tensor is not on the GPU, or ``out`` does not fit or cannot
             be written without harm.
     """
-    if out.size:
-        x, out = _around(axis, x), _around(axis, out)
-        _softmax[x.shape[0] * x.shape[2], THREADS](x, out)
+    if not out.size:
+        return
+    x, out = _around(axis, x), _around(axis, out)
+    rows, N, inner = x.shape
+    room = current_device().shared - 4 * THREADS
+    if x.dtype == "float32" and inner == 1 and N % 4 == 0 and room >= 4 * N:
+        launch(_rows, rows, THREADS, x.reshape(rows * N), N, out.reshape(rows * N), shared=4 * N)
+    else:
+        launch(_blocks, rows * inner, THREADS, x, out)
