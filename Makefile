@@ -15,13 +15,14 @@ LAB_FLAGS := --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/lessons --por
 # Four, as they often wait for a kernel to start. A notebook's cells stay together, in one kernel of one worker.
 WORKERS := -n 4 --dist loadfile
 
-.PHONY: help env lab test test-fast lint notebooks release clean
+.PHONY: help env cuda lab test test-fast lint notebooks release clean
 
 help:
 	@echo "make lab          make the environment if it is missing, and open the lessons in JupyterLab"
 	@echo "                  (PORT=8888, BROWSER=no for a server, TORCH_INDEX=... for another build of torch)"
 	@echo "make test         run every test: library, lessons, grading"
 	@echo "make test-fast    library and grading only, for the inner loop"
+	@echo "make cuda         add Numba's CUDA compiler (840 MB), which needs no GPU"
 	@echo "make lint         ruff over the code and the notebooks"
 	@echo "make notebooks    run the lessons and the solutions and store their outputs"
 	@echo "make release      make exercises/ from solutions/"
@@ -32,17 +33,20 @@ env:
 		echo "coursekit: Python 3.11 or newer is needed, and there is no $(PYTHON); install it, or name it: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) tools/environment.py
 
+cuda: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cuda]"
+
 lab: env
 	@echo "JupyterLab is starting on lessons/; stop it with Ctrl-C."
 	@$(BIN)/jupyter lab $(LAB_FLAGS)
 
 # What times real code (marked alone) comes second, with nothing else at work.
 test: env
-	$(BIN)/python -m pytest $(WORKERS) -m "not alone" --nbval-lax --nbval-current-env lessons tests solutions exercises
+	$(BIN)/python -m pytest $(WORKERS) -rs -m "not alone" --nbval-lax --nbval-current-env lessons tests solutions exercises
 	$(BIN)/python -m pytest -m alone tests
 
 test-fast: env
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not alone" tests
+	$(BIN)/python -m pytest $(WORKERS) -rs -m "not slow and not alone" tests
 
 lint: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

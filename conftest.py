@@ -12,3 +12,20 @@ def pytest_configure(config):
     os.environ["COURSEKIT_BUDGET"] = "0.3"  # lessons measure less long: their figures are not compared
     # A ledger of the run before would make a lesson's table differ from a first run's.
     (HOME / "ledger.json").unlink(missing_ok=True)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of the CUDA kernels' machine code, which tests hand over line by line, and why it is missing."""
+    lines = {
+        value: None
+        for outcome in ("passed", "failed")
+        for done in terminalreporter.getreports(outcome)
+        for name, value in done.user_properties
+        if name == "cuda code"
+    }
+    if lines:
+        from coursekit.kernels.cuda.report import HEADER
+
+        terminalreporter.section("machine code of the CUDA kernels")
+        for line in (HEADER, *sorted(lines)):
+            terminalreporter.line(line)

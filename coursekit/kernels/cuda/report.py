@@ -43,6 +43,16 @@ class Code:
         """Whether an instruction begins so."""
         return any(name.startswith(start) for name in self.instructions)
 
+    def shortcomings(self, kernel: Kernel) -> list[str]:
+        """What the code of this kernel should be and is not, in words."""
+        found = [f"there is no {name} in it" for name in kernel.expects if not self.has(name)]
+        if kernel.tuned and self.spilled:
+            found.append(f"{self.spilled} bytes of registers are spilled to memory")
+        double = [name for name in self.instructions if name.split(".")[0] in ("DADD", "DMUL", "DFMA")]
+        if double and kernel.tuned:
+            found.append(f"it calculates in float64: {', '.join(double)}")
+        return found
+
     @property
     def widest_load(self) -> int:
         """Bits of the widest load from global (or unknown) memory; 0 where there is none."""
@@ -135,22 +145,28 @@ def _number(pattern: str, text: str) -> int:
     return int(found[1]) if found else 0
 
 
+HEADER = f"{'kernel':44} {'for':6} {'registers':>9} {'spilled':>7} {'shared':>7} {'load':>4}  instructions"
+
+
+def row(kernel: Kernel, capability: tuple[int, int], code: Code) -> str:
+    """A line of the table below :data:`HEADER`."""
+    found = " ".join(name for name in kernel.expects if code.has(name))
+    architecture = f"sm_{capability[0]}{capability[1]}"
+    numbers = f"{code.registers:9} {code.spilled:7} {code.shared:7} {code.widest_load:4}"
+    return f"{kernel.name:44} {architecture:6} {numbers}  {found}".rstrip()
+
+
 def main() -> None:
     if missing := what_is_missing():
         sys.exit(missing)
-    import coursekit.kernels.cuda  # noqa: F401 - declares the kernels
-
-    print(f"{'kernel':44} {'for':6} {'registers':>9} {'spilled':>7} {'shared':>7} {'load':>5}  instructions")
+    print(HEADER)
     for kernel in KERNELS:
         for capability in ARCHITECTURES:
             for signature in kernel.signatures:
-                code = compile_kernel(kernel, signature, capability)
-                found = " ".join(e for e in kernel.expects if code.has(e))
-                print(
-                    f"{kernel.name:44} sm_{capability[0]}{capability[1]:<3} {code.registers:9} {code.spilled:7} "
-                    f"{code.shared:7} {code.widest_load:5}  {found}"
-                )
+                print(row(kernel, capability, compile_kernel(kernel, signature, capability)))
 
 
 if __name__ == "__main__":
+    import coursekit.kernels.cuda  # noqa: F401 - declares the kernels
+
     main()
