@@ -97,7 +97,11 @@ from coursekit.kernels.cpu.int8_matmul import (
 )
 from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, kmeans_step_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
-from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
+from coursekit.kernels.cpu.layer_norm_grad import (
+    layer_norm_grad,
+    layer_norm_grad_rows,
+    layer_norm_grad_textbook,
+)
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
 from coursekit.kernels.cpu.linear_packed import linear_packed, linear_packed_panels, linear_packed_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
@@ -259,6 +263,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",
+    "layer_norm_grad_rows",
     "layer_norm_grad_textbook",
     "layer_norm_textbook",
     "linear",
