@@ -55,8 +55,10 @@ from coursekit.kernels.cpu.conv2d import (
 from coursekit.kernels.cpu.conv2d_gradients import (
     conv2d_grad_input,
     conv2d_grad_input_direct,
+    conv2d_grad_input_im2col,
     conv2d_grad_weight,
     conv2d_grad_weight_direct,
+    conv2d_grad_weight_im2col,
 )
 from coursekit.kernels.cpu.csr_matmul import csr_matmul, csr_matmul_rows, csr_matmul_textbook
 from coursekit.kernels.cpu.elementwise import (
@@ -223,8 +225,10 @@ __all__ = [
     "conv2d_direct",
     "conv2d_grad_input",
     "conv2d_grad_input_direct",
+    "conv2d_grad_input_im2col",
     "conv2d_grad_weight",
     "conv2d_grad_weight_direct",
+    "conv2d_grad_weight_im2col",
     "conv2d_im2col",
     "conv2d_tiled",
     "conv2d_winograd",
