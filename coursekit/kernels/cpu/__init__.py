@@ -94,8 +94,6 @@ from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul_packed_textbook,
     int8_matmul_rows,
     int8_matmul_textbook,
-    pack_int8,
-    pack_int8_textbook,
 )
 from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, kmeans_step_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
@@ -114,7 +112,8 @@ from coursekit.kernels.cpu.log_sum_exp_grad import (
 )
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
-from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
+from coursekit.kernels.cpu.pack_int8 import pack_int8, pack_int8_textbook, pack_int8_words
+from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_blocks, pack_linear_textbook
 from coursekit.kernels.cpu.pack_signs import (
     pack_signs,
     pack_signs_textbook,
@@ -303,7 +302,9 @@ __all__ = [
     "pack_int4",
     "pack_int8",
     "pack_int8_textbook",
+    "pack_int8_words",
     "pack_linear",
+    "pack_linear_blocks",
     "pack_linear_textbook",
     "pack_signs",
     "pack_signs_textbook",
