@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coursekit.grading.exercise.forbidden import find_forbidden
+from coursekit.grading.exercise.allowed import find_refused
 from coursekit.grading.exercise.key import Key, Problem, Task
 from coursekit.grading.kernels.kernel import Execution
 from coursekit.grading.lint.lookup import why_nothing
@@ -50,7 +50,7 @@ def forbidden(key: Key, task: Task, source: str) -> str | None:
     """What grading would find in this source before it runs."""
     given = "\n".join(cell.source for cell in key.cells if cell.kind == "code" and cell.role == "given")
     others = [other.solution for other in key.tasks.values() if other.name != task.name]
-    return find_forbidden(source, task.forbid, given, others)
+    return find_refused(source, task, given, others)
 
 
 def _use(entry: str) -> str:
