@@ -38,7 +38,11 @@ def judge(task: str) -> tuple[Callable, np.random.Generator]:
         arguments = _arguments(args, kwargs)
         with watching(FORBID, function) as used:
             try:
-                value = function(*copy.deepcopy(args), **kwargs) if callable(function) else function
+                value = (
+                    function(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+                    if callable(function)
+                    else function
+                )
             except Exception as error:
                 data = raised(error)
             else:

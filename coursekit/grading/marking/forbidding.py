@@ -35,13 +35,18 @@ def hidden_steps(task: Task, seed: int) -> Iterator[Step]:
 
 
 def forbidding_problems(key: Key, task: Task, results: dict[str, Execution]) -> Iterator[Problem]:
-    """Entries of which a call, written out or hidden, costs no points. That of a hidden one is a warning."""
+    """Entries of which a call, written out or hidden, costs no points. That of a hidden one is a warning, but where the
+    task says what it allows: there nothing is at hand to hide it with."""
     place = next(i for i, c in enumerate(key.cells) if (c.role, c.task) == ("answer", task.name))
     known = imports(key.cells)
     for entry in dict.fromkeys(task.forbid):
         if not forbidden(key, task, f"{task.solution}\n{_use(entry)}"):
             yield Problem(f"{task.name}: a call of {entry} is not refused", place)
-        elif not why_nothing(entry, known, task.forbid) and not _is_seen(task, entry, results):
+        elif (
+            not task.allow
+            and not why_nothing(entry, known, task.forbid)
+            and not _is_seen(task, entry, results)
+        ):
             text = f"{task.name}: a call of {entry} is found in the source of an answer, but not as it runs"
             yield Problem(f"{text}, so one that is hidden (by getattr, eval) costs nothing", place, True)
 
