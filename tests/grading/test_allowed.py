@@ -51,6 +51,11 @@ REFUSED = {
     "@njit(**{'parallel': True})\ndef f(): pass": "arguments from a dictionary",
     "%timeit 1": ".run_line_magic",
     "later(1)": "later",
+    "was = given\ndef given(x): return was(x)": "it gives given another meaning than the exercise does",
+    "class tracemalloc: pass": "it gives tracemalloc another meaning than the exercise does",
+    "import numpy as np\nfor np in []: pass": "it gives np another meaning than the exercise does",
+    "from math import exp as njit": "it gives njit another meaning than the exercise does",
+    "def f():\n    global given\n    given = f": "it gives given another meaning than the exercise does",
     "unsound(1)": "an answer that it calls uses sorted",
     "f = hidden": "an answer that it calls uses numpy.dot",
     "def unused():\n    hidden = 1\nf = hidden": "an answer that it calls uses numpy.dot",
@@ -81,6 +86,15 @@ def test_what_is_not_listed_is_refused_by_its_name(source, named):
 @pytest.mark.parametrize("source", ALLOWED)
 def test_what_is_listed_harmless_or_one_s_own_is_not(source):
     assert find_unlisted(source, ALLOW, GIVEN, OTHERS) is None
+
+
+def test_another_answer_does_not_replace_what_the_exercise_gives():
+    other = "import numpy as np\nimport math\ndef given(x): return 0.0"
+    assert find_unlisted("f = 1", ALLOW, GIVEN, [other]).startswith(
+        "another answer gives given another meaning"
+    )
+    assert find_unlisted("f = 1", ALLOW, GIVEN, [other.replace("given", "mine")]) is None
+    assert find_unlisted("def f(given):\n    return given", ALLOW, GIVEN) is None
 
 
 def test_says_what_is_allowed_in_its_place():

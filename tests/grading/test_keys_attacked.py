@@ -79,6 +79,8 @@ REFUSED = {
         "def top_and_sum(blocks):\n    tracemalloc.stop()",
         "import mmap\nstore = np.frombuffer(mmap.mmap(-1, 1 << 24))",
         "import zlib",
+        "_true = hoards\ndef hoards(*args):\n    return _true(*args)[0], False",
+        "class tracemalloc:\n    def start(): pass\n    def stop(): pass",
         "from collections import Counter",
         "def top_and_sum(blocks):\n    return 0.0, np.logaddexp.reduce(next(blocks))",
         "@njit\ndef _kept(n):\n    return np.empty(n)",

@@ -64,6 +64,10 @@ def _search(
     answer: ast.Module, given: ast.Module, others: list[ast.Module], allow: tuple[str, ...]
 ) -> str | None:
     """The first finding in the answer, or in another answer that defines what it looks up."""
+    for tree in (answer, *others):
+        if taken := _taken(tree, given):
+            where = "it" if tree is answer else "another answer"
+            return f"{where} gives {min(taken)} another meaning than the exercise does, which this task does not allow"
     waiting, seen = [answer], []
     while waiting:
         tree = waiting.pop(0)
@@ -139,23 +143,45 @@ def bound(tree: ast.Module) -> set[str]:
     return names
 
 
+def _taken(tree: ast.Module, given: ast.Module) -> set[str]:
+    """The names of given cells, as of what watches memory, that a cell binds to something else."""
+    own, theirs = _imports(tree), _imports(given)
+    names = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
+    names |= {getattr(node, "name", None) for node in ast.walk(tree) if not isinstance(node, ast.alias)}
+    return {
+        name
+        for name in bound(tree) & bound(given)
+        if name in names or not own.get(name, {None}) <= theirs.get(name, set())
+    }
+
+
+def _imports(tree: ast.Module) -> dict[str, set[str]]:
+    """What the imported names of a cell stand for."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.split(".")[0]
+                found.setdefault(alias.asname or top, set()).add(alias.name if alias.asname else top)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                found.setdefault(alias.asname or alias.name, set()).add(f"{node.module}.{alias.name}")
+    return found
+
+
 class _Names:
     """What the nodes of a cell use: ``numpy.dot``, ``.sort`` of some object, ``sorted``, ``@``, ``parallel=``."""
 
     def __init__(self, trees: list[ast.Module], unknown: set[str]) -> None:
         self.unknown, self.modules = unknown, {}
         self.bases: set[int] = set()  # what stands before a dot, which is looked at with it
-        for node in (node for tree in trees for node in ast.walk(tree)):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    top = alias.name.split(".")[0]
-                    self._add(alias.asname or top, alias.name if alias.asname else top)
-            elif isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    self._add(alias.asname or alias.name, f"{node.module}.{alias.name}")
-
-    def _add(self, name: str, path: str) -> None:
-        self.modules.setdefault(name, set()).add(path)
+        for tree in trees:
+            for name, paths in _imports(tree).items():
+                self.modules.setdefault(name, set()).update(paths)
 
     def uses(self, node: ast.AST) -> Iterator[str]:
         """What this one node uses, by the names of :func:`is_listed`."""
