@@ -22,6 +22,7 @@ def run(path: Path) -> None:
         notebook,
         timeout=600,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # it warns of a connection that never leaves this machine
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     )

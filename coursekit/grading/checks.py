@@ -58,7 +58,7 @@ class Check:
         wanted = Raised(raises.__name__) if raises else decode(encode(want))
         try:
             with _time_limit():
-                value = function(*copy.deepcopy(args), **kwargs)
+                value = function(*copy.deepcopy(args), **copy.deepcopy(kwargs))
         except Exception as error:
             value, text = decode(raised(error)), f"{type(error).__name__}: {error}{_line(error)}"
             found = difference(value, wanted, rtol=self.rtol, atol=self.atol)

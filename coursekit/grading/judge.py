@@ -38,7 +38,11 @@ def judge(task: str) -> tuple[Callable, np.random.Generator]:
         arguments = _arguments(args, kwargs)
         with watching(FORBID, function) as used:
             try:
-                value = function(*copy.deepcopy(args), **kwargs) if callable(function) else function
+                value = (
+                    function(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+                    if callable(function)
+                    else function
+                )
             except Exception as error:
                 data = raised(error)
             else:
@@ -87,12 +91,25 @@ class _Race:
 
     function: Callable = staticmethod(lambda: None)
     draw: Callable = staticmethod(lambda rng: ())
+    prepare: Callable | None = None
+    prepared: tuple = ()
     last: dict = {"kind": "none"}  # noqa: RUF012  (replaced, never changed)
 
 
-def race(function: Callable, draw: Callable[[np.random.Generator], tuple | list]) -> None:
-    """For a race cell: time ``function(*draw(rng))``, with an ``rng`` that differs in every lap."""
-    _Race.function, _Race.draw = function, draw
+def race(function: Callable, draw: Callable[..., tuple | list], prepare: Callable | None = None) -> None:
+    """For a race cell: time ``function(*draw(rng))``, with an ``rng`` that differs in every lap.
+
+    What takes long to draw comes from ``prepare(rng)``, a list, before the clock runs: then it is
+    ``function(*draw(rng, *prepared))``, and `draw` chooses from that what nobody could know.
+    """
+    _Race.function, _Race.draw, _Race.prepare, _Race.prepared = function, draw, prepare, ()
+
+
+def prepare(seed: int) -> None:
+    """Before a lap, and not timed."""
+    if _Race.prepare is not None:
+        _Race.prepared = ()  # so that there are not two of them in memory
+        _Race.prepared = tuple(_Race.prepare(np.random.default_rng(seed)))
 
 
 def lap(seed: int) -> None:
@@ -108,7 +125,7 @@ def idle_lap(seed: int) -> None:
 
 
 def _drawn(seed: int) -> list | tuple:
-    args = _Race.draw(np.random.default_rng(seed))
+    args = _Race.draw(np.random.default_rng(seed), *_Race.prepared)
     if not isinstance(args, list | tuple):
         text = f"the second argument of race returned {type(args).__name__}; wanted: a list of the arguments"
         raise TypeError(f"{text}, as in race(function, lambda rng: [rng.normal(size=9)])")

@@ -136,9 +136,11 @@ def test_the_tables_name_every_role_and_every_key():
 def test_the_defaults_are_those_of_a_task():
     told = {row[0].strip("`"): row[3].strip("`") for row in table("Metadata")}
     fields = {field.name: field.default for field in dataclasses.fields(Task)}
+    assert float(told["none"]) == fields["race_none"]
     for name in ("rtol", "atol", "timeout"):
         assert float(told[name]) == fields[name]
-    assert fields["forbid"] == fields["needs"] == () and told["forbid"] == told["needs"] == "[]"
+    assert fields["forbid"] == fields["allow"] == fields["needs"] == ()
+    assert told["forbid"] == told["allow"] == told["needs"] == "[]"
 
 
 def test_contributing_leads_here():

@@ -108,6 +108,19 @@ BROKEN = [
     (meta(ANSWER, forbid=[1]), ANSWER, "forbid of task 'double' has to be a list of names; got [1]"),
     (meta(ANSWER, forbid=["numpy.dott"]), ANSWER, "numpy has no 'dott'; did you mean 'numpy.dot'?"),
     (meta(ANSWER, forbid=["np.dot"]), ANSWER, "by their full names; write 'numpy.dot'"),
+    (meta(ANSWER, allow="sum"), ANSWER, "allow of task 'double' has to be a list of names; got 'sum'"),
+    (
+        meta(ANSWER, allow=["numpy.zeross"]),
+        ANSWER,
+        "allow 'numpy.zeross' names nothing: numpy has no 'zeross'",
+    ),
+    (
+        meta(ANSWER, allow=["np.zeros"]),
+        ANSWER,
+        "allow 'np.zeros' finds nothing: calls are found by their full",
+    ),
+    (meta(ANSWER, allow=["mth.*", "parallel="]), ANSWER, "allow 'mth' names nothing"),
+    (meta(ANSWER, allow=["math.*", "paralel="]), ANSWER, "allow 'paralel=' has no known form"),
     (source(ANSWER, "# BEGIN SOLUTION", "# BEGIN"), ANSWER, "needs a line # BEGIN SOLUTION"),
     (source(ANSWER, "    # END SOLUTION", ""), ANSWER, "and a line # END SOLUTION after it"),
     (
@@ -217,6 +230,16 @@ BROKEN = [
     ),
     (source(OTHER_TEXT, HINT, f"`2*np.asarray(x)`{HINT}"), OTHER_TEXT, "it holds the solution of 'double'"),
     (put(JUDGE, code(RACE, "race", "double")), JUDGE, "the race of 'double' needs points"),
+    (
+        put(JUDGE, code(RACE, "race", "double", points=2, none=1.2)),
+        JUDGE,
+        "none of the race of 'double' has to be a number above 1.2; got 1.2",
+    ),
+    (
+        put(JUDGE, code(RACE.replace("lambda rng: [rng", "lambda rng, x: [x"), "race", "double", points=2)),
+        JUDGE,
+        "its arguments do not come from the generator",
+    ),
     (put(JUDGE, code("1 + 1", "race", "double", points=2)), JUDGE, "one call is wanted: race("),
     (
         put(JUDGE, code(RACE.replace("(double", "(triple"), "race", "double", points=2)),
@@ -423,7 +446,7 @@ JUNK = st.recursive(
     ),
     max_leaves=4,
 )
-NAMES = ("role", "task", "points", "forbid", "needs", "hint", "rtol", "timeout", "other")
+NAMES = ("role", "task", "points", "forbid", "allow", "none", "needs", "hint", "rtol", "timeout", "other")
 
 
 @settings(max_examples=60, deadline=None)

@@ -65,6 +65,11 @@ def test_points_are_all_up_to_1_2_and_none_from_10():
     assert race.points_for(math.sqrt(1.2 * 10), 4) == 2, "half of them in the middle of the logarithm"
 
 
+def test_a_key_says_how_many_times_earn_nothing_and_points_are_rounded_down():
+    assert [race.points_for(r, 3, 3) for r in (1.2, 1.21, 1.6, 1.7, 2.2, 2.3, 3)] == [3, 2, 2, 1, 1, 0, 0]
+    assert race.points_for(2.9, 3) == 1, "ten times where the key says nothing"
+
+
 def test_points_are_whole_and_the_page_says_where_they_go():
     page = (Path(__file__).parents[2] / "docs" / "exercises.md").read_text(encoding="utf-8")
     one, both = map(
@@ -257,6 +262,30 @@ def test_what_is_returned_in_a_race_is_bounded_and_its_arguments_are_a_list():
             TypeError, match="race returned ndarray; wanted: a list of the arguments, as in race"
         ):
             lap(1)
+
+
+def test_what_is_prepared_before_the_clock_runs_is_there_in_the_lap():
+    from coursekit.grading import judge
+
+    seen, prepared = [], []
+    judge.race(
+        lambda x, rows: seen.append((id(x), *rows)),
+        lambda rng, x: [x, rng.integers(10**6, size=2)],
+        lambda rng: prepared.append(rng.normal(size=9)) or prepared[-1:],
+    )
+    for seed in (1, 2):
+        judge.prepare(seed)
+        judge.lap(3)
+        judge.lap(4)
+        judge.idle_lap(5)
+    assert len(prepared) == 2 and not np.array_equal(*prepared), (
+        "once before each lap, from a seed of its own"
+    )
+    assert [found[0] for found in seen] == [id(x) for x in prepared for _ in range(2)]
+    assert seen[0][1:] == seen[2][1:] != seen[1][1:] == seen[3][1:], "the lap's seed chooses"
+    judge.race(lambda x: x, lambda rng: [1])
+    judge.prepare(1)
+    judge.lap(1)
 
 
 def test_a_class_is_raced_when_all_is_marked_and_a_stopped_run_races_on(tmp_path, hand_in, right):

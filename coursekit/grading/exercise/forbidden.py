@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from coursekit.grading.watch import OPERATOR, spellings
 
 PARSE = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+UNREADABLE = "its answer is nested or tangled too deeply to be looked through for forbidden calls"
 MAGIC = re.compile(r"[%!?]")
 MOST_MAGICS = 100
 MOST_MEANINGS = 100  # of one name
@@ -36,12 +37,12 @@ def find_forbidden(
         return None
     forbid = spellings(forbid)
     try:
-        answer = _parse(source)
+        answer = parse(source)
         if answer is None:
             return None
-        return _search([answer, *_relevant(answer, others)], forbid, _parse(context))
+        return _search([answer, *_relevant(answer, others)], forbid, parse(context))
     except (RuntimeError, MemoryError):
-        return "its answer is nested or tangled too deeply to be looked through for forbidden calls"
+        return UNREADABLE
 
 
 def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]:
@@ -52,7 +53,7 @@ def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]
     for text in others:
         tree = None
         try:
-            tree = _parse(text)
+            tree = parse(text)
             if tree is not None:
                 _Names().visit(tree)
         except (RuntimeError, MemoryError):
@@ -63,7 +64,7 @@ def _relevant(answer: ast.Module, others: Iterable[str]) -> Iterator[ast.Module]
                 yield tree
 
 
-def _parse(text: str) -> ast.Module | None:
+def parse(text: str) -> ast.Module | None:
     """The tree of a cell, IPython's magics included; None where Python would refuse it too.
 
     Raises :class:`Tangled` for more magics than IPython translates in a while.

@@ -26,11 +26,11 @@ from coursekit.grading.exercise.notebook import BadNotebook, Cell, read_cells
 
 METADATA = {
     "given": (),
-    "answer": ("points", "forbid", "needs"),
+    "answer": ("points", "forbid", "allow", "needs"),
     "wrong": ("hint",),
     "check": (),
     "judge": ("rtol", "atol", "timeout"),
-    "race": ("points",),
+    "race": ("points", "none"),
 }
 ROLES = tuple(METADATA)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,57}")  # role and name make a cell's id, of 64 characters at most
@@ -49,7 +49,8 @@ class Wrong:
 class Task:
     """One task of an exercise. ``timeout`` is in seconds and holds for each of its cells.
 
-    ``race`` is the source of its race cell, empty where it has none; ``race_points`` are what speed can earn.
+    ``race`` is the source of its race cell, empty where it has none; ``race_points`` are what speed can earn, and
+    ``race_none`` is how many times the solution's time earns none of them.
     """
 
     name: str
@@ -60,12 +61,14 @@ class Task:
     judge: str
     wrongs: tuple[Wrong, ...]
     forbid: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     rtol: float = 1e-6
     atol: float = 1e-9
     timeout: float = 20.0
     race: str = ""
     race_points: int = 0
+    race_none: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,15 @@ def _cell_problems(index: int, cell: Cell) -> Iterator[Problem]:
         yield Problem(f"{whose} needs points, a whole number from 1; got {meta.get('points')!r}", index)
     if role == "wrong" and not (isinstance(meta.get("hint"), str) and meta["hint"].strip()):
         yield Problem(f"a wrong answer of {task!r} needs a hint: words that the task's check says", index)
-    for name in ("forbid", "needs"):
+    for name in ("forbid", "allow", "needs"):
         if name in METADATA[role] and name in meta and _strings(cell, name) != meta[name]:
             yield Problem(f"{name} of {whose} has to be a list of names; got {meta[name]!r}", index)
-    for name, wanted in (("rtol", "from 0"), ("atol", "from 0"), ("timeout", "above 0")):
+    for name, wanted in (
+        ("rtol", "from 0"),
+        ("atol", "from 0"),
+        ("timeout", "above 0"),
+        ("none", "above 1.2"),
+    ):
         if name in METADATA[role] and name in meta and not _is_amount(meta[name], wanted):
             yield Problem(f"{name} of {whose} has to be a number {wanted}; got {meta[name]!r}", index)
 
@@ -178,9 +186,11 @@ def _task(name: str, cells: Sequence[Cell]) -> Task:
         judge=judge.source,
         wrongs=tuple(Wrong(c.source, c.meta["hint"]) for c in by_role["wrong"]),
         forbid=tuple(answer.meta.get("forbid", ())),
+        allow=tuple(answer.meta.get("allow", ())),
         needs=tuple(answer.meta.get("needs", ())),
         race=races[0].source if races else "",
         race_points=races[0].meta["points"] if races else 0,
+        race_none=races[0].meta.get("none", Task.race_none) if races else Task.race_none,
         **{option: judge.meta[option] for option in METADATA["judge"] if option in judge.meta},
     )
 
@@ -196,11 +206,9 @@ def _is_points(value: object) -> bool:
 
 
 def _is_amount(value: object, wanted: str) -> bool:
-    return (
-        type(value) in (int, float)
-        and value < math.inf
-        and (value > 0 or (value == 0 and wanted == "from 0"))
-    )
+    how, least = wanted.split()
+    is_number = type(value) in (int, float) and value < math.inf
+    return is_number and (value > float(least) or (value == float(least) and how == "from"))
 
 
 def _title(name: str, given: list[Cell]) -> str:

@@ -16,10 +16,10 @@ def race_problems(places: list[int], cells: Sequence[Cell], answer: Cell) -> Ite
     for i in places:
         module = tree(cells[i].source)
         found = calls(module, "race")
-        if len(found) != 1 or len(found[0].args) != 2:
+        if len(found) != 1 or len(found[0].args) not in (2, 3):
             yield Problem(f"one call is wanted: {WANTED}", i)
             continue
-        function, draw = found[0].args
+        function, draw = found[0].args[:2]
         name = ast.unparse(function)
         helper = next((n for n in module.body if getattr(n, "name", None) == name), None)
         if isinstance(function, ast.Lambda):
@@ -35,10 +35,10 @@ def race_problems(places: list[int], cells: Sequence[Cell], answer: Cell) -> Ite
 
 
 def _draw_problems(index: int, draw: ast.Lambda) -> Iterator[Problem]:
-    names = {argument.arg for argument in draw.args.args}
-    if len(names) != 1 or not names & _names(draw.body):
+    names = [argument.arg for argument in draw.args.args]
+    if not names or names[0] not in _names(draw.body):
         yield Problem(f"its arguments do not come from the generator; wanted: {WANTED}", index)
-    elif _is_no_list(draw.body, *names):
+    elif _is_no_list(draw.body, names[0]):
         text = f"its arguments are no list, but {ast.unparse(draw.body)}"
         yield Problem(f"{text}; wanted, be it for one argument: [{ast.unparse(draw.body)}]", index)
 

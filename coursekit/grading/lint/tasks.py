@@ -4,6 +4,7 @@ import ast
 import builtins
 from collections.abc import Iterator, Sequence
 
+from coursekit.grading.exercise.allowed import ASKED
 from coursekit.grading.exercise.key import BEGIN, END, ROLES, Problem
 from coursekit.grading.exercise.notebook import Cell
 from coursekit.grading.exercise.release import skeleton
@@ -86,12 +87,13 @@ def _answer(answer: Cell, index: int, known: dict[str, str]) -> Iterator[Problem
     for name in sorted(defined(tree(answer.source)) & set(dir(builtins))):
         text = f"it defines {name}, and check and judge cells call the builtin of that name"
         yield Problem(f"{text}; give it another one", index)
-    forbid = answer.meta.get("forbid")
-    entries = [entry for entry in forbid if isinstance(entry, str)] if isinstance(forbid, list) else []
-    for entry in entries:
-        nothing = why_nothing(entry, known, entries)
-        if nothing:
-            yield Problem(nothing, index)
+    for name in ("forbid", "allow"):
+        value = answer.meta.get(name)
+        entries = [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+        for entry in entries:
+            nothing = why_nothing(entry.removesuffix(".*" if name == "allow" else ""), known, entries)
+            if nothing and not (name == "allow" and entry.removesuffix("=") in ASKED):
+                yield Problem(nothing.replace("forbid", name, 1), index)
 
 
 def _shown(answer: Cell, index: int, cells: Cells) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coursekit.grading.exercise.forbidden import find_forbidden
+from coursekit.grading.exercise.allowed import find_refused
 from coursekit.grading.exercise.key import Key, Problem, Task
 from coursekit.grading.kernels.kernel import Execution
 from coursekit.grading.lint.lookup import why_nothing
@@ -35,13 +35,18 @@ def hidden_steps(task: Task, seed: int) -> Iterator[Step]:
 
 
 def forbidding_problems(key: Key, task: Task, results: dict[str, Execution]) -> Iterator[Problem]:
-    """Entries of which a call, written out or hidden, costs no points. That of a hidden one is a warning."""
+    """Entries of which a call, written out or hidden, costs no points. That of a hidden one is a warning, but where the
+    task says what it allows: there nothing is at hand to hide it with."""
     place = next(i for i, c in enumerate(key.cells) if (c.role, c.task) == ("answer", task.name))
     known = imports(key.cells)
     for entry in dict.fromkeys(task.forbid):
         if not forbidden(key, task, f"{task.solution}\n{_use(entry)}"):
             yield Problem(f"{task.name}: a call of {entry} is not refused", place)
-        elif not why_nothing(entry, known, task.forbid) and not _is_seen(task, entry, results):
+        elif (
+            not task.allow
+            and not why_nothing(entry, known, task.forbid)
+            and not _is_seen(task, entry, results)
+        ):
             text = f"{task.name}: a call of {entry} is found in the source of an answer, but not as it runs"
             yield Problem(f"{text}, so one that is hidden (by getattr, eval) costs nothing", place, True)
 
@@ -50,7 +55,7 @@ def forbidden(key: Key, task: Task, source: str) -> str | None:
     """What grading would find in this source before it runs."""
     given = "\n".join(cell.source for cell in key.cells if cell.kind == "code" and cell.role == "given")
     others = [other.solution for other in key.tasks.values() if other.name != task.name]
-    return find_forbidden(source, task.forbid, given, others)
+    return find_refused(source, task, given, others)
 
 
 def _use(entry: str) -> str:

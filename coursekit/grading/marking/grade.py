@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from coursekit.grading.compare import BadValue, decode, difference
-from coursekit.grading.exercise.forbidden import find_forbidden
+from coursekit.grading.exercise.allowed import find_refused
 from coursekit.grading.exercise.key import Key, Task
 from coursekit.grading.exercise.submission import is_empty
 from coursekit.grading.kernels.kernel import GONE, Execution
@@ -117,7 +117,7 @@ def _refusal(key: Key, task: Task, sources: Mapping[str, str]) -> Mark | None:
         return _none(task, "empty", "nothing was written yet")
     given = "\n".join(c.source for c in key.cells if c.kind == "code" and c.role == "given")
     others = [text for name, text in sources.items() if name != task.name]
-    found = find_forbidden(source, task.forbid, given, others)
+    found = find_refused(source, task, given, others)
     return _none(task, "refused", found) if found else None
 
 

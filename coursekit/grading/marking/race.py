@@ -1,9 +1,10 @@
 """Points for speed: the answer against the solution, in the same run, timed from outside both kernels.
 
 A lap sends a seed nobody knew before; the kernel draws the inputs, calls the function and commits to the value by its
-digest before the clock stops. The value itself is asked for afterwards and compared. So neither an early "done",
-nor a patched clock, nor a value computed later makes an answer faster than it is. Laps alternate, and the learner's
-kernel is stopped while the solution runs.
+digest before the clock stops. What takes long to draw is prepared before, from a seed of its own, and the lap's seed
+chooses from it. The value itself is asked for afterwards and compared. So neither an early "done", nor a patched clock,
+nor a value computed later makes an answer faster than it is. Laps alternate, and the learner's kernel is stopped while
+the solution runs.
 """
 
 import itertools
@@ -26,7 +27,7 @@ from coursekit.grading.kernels.pool import Pool
 from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, stop_sentence
 from coursekit.grading.marking.result import Mark, Result
 
-FULL, NONE = 1.2, 10.0  # times the solution's time: all the points up to the first, none from the second
+FULL = 1.2  # times the solution's time that earn all the points; the key says how many earn none
 LAPS = 7, 41  # at least, at most
 ROUNDS = 3
 BUDGET_S = 30.0  # for one round
@@ -79,10 +80,11 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.2g} ms" if seconds >= 1e-5 else "under 0.01 ms"
 
 
-def points_for(ratio: float, possible: int) -> int:
-    """All points up to 1.2 times the solution's time, none from 10 times, between them by the logarithm, rounded."""
-    share = math.log(NONE / min(max(ratio, FULL), NONE)) / math.log(NONE / FULL)
-    return math.floor(share * possible + 0.5)
+def points_for(ratio: float, possible: int, none: float = Task.race_none) -> int:
+    """All points up to 1.2 times the solution's time, none from `none` times, between them by the logarithm, rounded
+    down: so what is said of 1.2 is true."""
+    share = math.log(none / min(max(ratio, FULL), none)) / math.log(none / FULL)
+    return math.floor(share * possible + 1e-9)
 
 
 def has_to_race(key: Key, result: Result) -> bool:
@@ -131,7 +133,7 @@ def _race(key: Key, task: Task, sources: dict[str, str], mark: Mark, pool: Pool)
             except TooShort as error:  # other work on the machine adds to what a lap takes beside the call
                 short.append(error)
                 continue
-            if _is_settled(ratio, task.race_points):
+            if _is_settled(ratio, task):
                 break
         else:
             if ratio is None:
@@ -139,10 +141,10 @@ def _race(key: Key, task: Task, sources: dict[str, str], mark: Mark, pool: Pool)
             ratio = replace(ratio, median=ratio.low)
     except LostRace as lost:
         return replace(mark, status="slow", message=str(lost))
-    earned = points_for(ratio.median, task.race_points)
+    earned = points_for(ratio.median, task.race_points, task.race_none)
     status = "fast" if earned == task.race_points else "slow"
     message = str(ratio)
-    if not _is_settled(ratio, task.race_points):
+    if not _is_settled(ratio, task):
         message += f"; still inconclusive after {ROUNDS} rounds, so the better end counts"
     return replace(mark, points=earned, status=status, message=message)
 
@@ -177,12 +179,14 @@ def _laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> Ratio:
     times: list[tuple[float, float, float]] = []
     ratio = None
     for number in range(LAPS[1]):
-        seed = secrets.randbits(64)
+        seed, large = secrets.randbits(64), f"_judge.prepare({secrets.randbits(64)})"
         theirs.pause()
+        _do(ours, large, task.timeout, task, BadRace)
         before = _idle(ours, task, BadRace)
         mine, wanted = _lap(ours, seed, task, BadRace)
         idle = min(before, _idle(ours, task, BadRace))
         theirs.resume()
+        _do(theirs, large, task.timeout, task, LostRace)
         _idle(theirs, task, LostRace)
         own, got = _lap(theirs, seed, task, LostRace)
         found = difference(got, wanted, rtol=task.rtol, atol=task.atol)
@@ -192,7 +196,7 @@ def _laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> Ratio:
             times.append((mine, own, idle))
         if len(times) >= LAPS[0]:
             ratio = _ratio(times, task)
-            if _is_settled(ratio, task.race_points) or time.monotonic() > until:
+            if _is_settled(ratio, task) or time.monotonic() > until:
                 break
     return ratio
 
@@ -253,5 +257,6 @@ def _cut(laps: int) -> int:
     return max(sum(share <= (1 - CONFIDENCE) / 2 for share in below) - 1, 0)
 
 
-def _is_settled(ratio: Ratio, possible: int) -> bool:
-    return points_for(ratio.low, possible) == points_for(ratio.high, possible)
+def _is_settled(ratio: Ratio, task: Task) -> bool:
+    low, high = (points_for(end, task.race_points, task.race_none) for end in (ratio.low, ratio.high))
+    return low == high

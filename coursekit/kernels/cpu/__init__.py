@@ -55,8 +55,10 @@ from coursekit.kernels.cpu.conv2d import (
 from coursekit.kernels.cpu.conv2d_gradients import (
     conv2d_grad_input,
     conv2d_grad_input_direct,
+    conv2d_grad_input_im2col,
     conv2d_grad_weight,
     conv2d_grad_weight_direct,
+    conv2d_grad_weight_im2col,
 )
 from coursekit.kernels.cpu.csr_matmul import csr_matmul, csr_matmul_rows, csr_matmul_textbook
 from coursekit.kernels.cpu.elementwise import (
@@ -92,12 +94,14 @@ from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul_packed_textbook,
     int8_matmul_rows,
     int8_matmul_textbook,
-    pack_int8,
-    pack_int8_textbook,
 )
 from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, kmeans_step_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
-from coursekit.kernels.cpu.layer_norm_grad import layer_norm_grad, layer_norm_grad_textbook
+from coursekit.kernels.cpu.layer_norm_grad import (
+    layer_norm_grad,
+    layer_norm_grad_rows,
+    layer_norm_grad_textbook,
+)
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
 from coursekit.kernels.cpu.linear_packed import linear_packed, linear_packed_panels, linear_packed_textbook
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
@@ -108,7 +112,8 @@ from coursekit.kernels.cpu.log_sum_exp_grad import (
 )
 from coursekit.kernels.cpu.lstm import lstm, lstm_product, lstm_textbook
 from coursekit.kernels.cpu.matmul import matmul, matmul_blocked, matmul_rows, matmul_textbook
-from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_textbook
+from coursekit.kernels.cpu.pack_int8 import pack_int8, pack_int8_textbook, pack_int8_words
+from coursekit.kernels.cpu.pack_linear import pack_linear, pack_linear_blocks, pack_linear_textbook
 from coursekit.kernels.cpu.pack_signs import (
     pack_signs,
     pack_signs_textbook,
@@ -219,8 +224,10 @@ __all__ = [
     "conv2d_direct",
     "conv2d_grad_input",
     "conv2d_grad_input_direct",
+    "conv2d_grad_input_im2col",
     "conv2d_grad_weight",
     "conv2d_grad_weight_direct",
+    "conv2d_grad_weight_im2col",
     "conv2d_im2col",
     "conv2d_tiled",
     "conv2d_winograd",
@@ -259,6 +266,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_corrected",
     "layer_norm_grad",
+    "layer_norm_grad_rows",
     "layer_norm_grad_textbook",
     "layer_norm_textbook",
     "linear",
@@ -294,7 +302,9 @@ __all__ = [
     "pack_int4",
     "pack_int8",
     "pack_int8_textbook",
+    "pack_int8_words",
     "pack_linear",
+    "pack_linear_blocks",
     "pack_linear_textbook",
     "pack_signs",
     "pack_signs_textbook",

@@ -73,7 +73,7 @@ def _by_matmul(x, weight, bias, stride, padding, dilation, out):
     columns = np.empty((D * R * S, P * Q), x.dtype)
     for b in range(B):
         for g in range(groups):
-            _spread(x[b, g * D : (g + 1) * D], stride, padding, dilation, columns.reshape(D, R, S, P, Q))
+            spread(x[b, g * D : (g + 1) * D], stride, padding, dilation, columns.reshape(D, R, S, P, Q))
             filters = weight[g * each : (g + 1) * each].reshape(each, D * R * S)
             multiply_tiles(filters, columns, out[b, g * each : (g + 1) * each].reshape(each, P * Q))
         for k in range(K):
@@ -81,7 +81,7 @@ def _by_matmul(x, weight, bias, stride, padding, dilation, out):
 
 
 @compiled
-def _spread(x, stride, padding, dilation, columns):
+def spread(x, stride, padding, dilation, columns):
     """What each tap sees at each place: all pixels R·S times over."""
     D, R, S, P, Q = columns.shape
     H, W = x.shape[1:]

@@ -1,4 +1,4 @@
-"""The gradients of a convolution: by their formulas, and in the tiles of the convolution itself.
+"""The gradients of a convolution: by their formulas, as matrix products, and in the tiles of the convolution itself.
 
 With out = Σ x · weight, the gradient of x is a sum over places and taps, that of the weight one over images and places;
 that of the bias is ``grad.sum((0, 2, 3))``. Both do as many multiply-adds as the convolution.
@@ -9,6 +9,7 @@ import numpy as np
 from coursekit.kernels.cpu import pointwise
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.conv2d import spread
 from coursekit.kernels.cpu.convolution_tiles import (
     TALL,
     WIDE,
@@ -22,6 +23,7 @@ from coursekit.kernels.cpu.convolution_tiles import (
     tile,
 )
 from coursekit.kernels.cpu.depthwise import CHANNEL, grad_planes
+from coursekit.kernels.cpu.matmul import STEP, multiply_blocked
 from coursekit.kernels.cpu.pointwise import multiply_planes
 from coursekit.kernels.cpu.simd import width
 from coursekit.kernels.cpu.threads import split
@@ -55,6 +57,61 @@ def _input_direct(grad, weight, stride, padding, dilation, out):
 def conv2d_grad_input_direct(grad, weight, *, size=(), stride=1, padding=0, dilation=1, groups=1, out=None):
     """:func:`conv2d_grad_input` as the convolution's seven loops: each result gives back to the pixels it came from."""
     _input_direct(grad, weight, stride, padding, dilation, out)
+
+
+@compiled
+def _input_by_matmul(grad, weight, stride, padding, dilation, out):
+    B, K, P, Q = grad.shape
+    _, D, R, S = weight.shape
+    groups = out.shape[1] // D
+    each = K // groups
+    columns = np.empty((D * R * S, P * Q), grad.dtype)
+    out[:] = 0
+    for b in range(B):
+        for g in range(groups):
+            filters = weight[g * each : (g + 1) * each].reshape(each, D * R * S)
+            given = grad[b, g * each : (g + 1) * each].reshape(each, P * Q)
+            multiply_blocked(filters.T, given, columns)
+            _give_back(columns.reshape(D, R, S, P, Q), stride, padding, dilation, out[b, g * D : (g + 1) * D])
+
+
+@compiled
+def _give_back(columns, stride, padding, dilation, x):
+    """The way back of ``spread``: each pixel adds up what its copies have."""
+    D, R, S, P, Q = columns.shape
+    H, W = x.shape[1:]
+    for d in range(D):
+        for r in range(R):
+            top, bottom = _inside(r * dilation - padding, stride, H, P)
+            for s in range(S):
+                tap = s * dilation - padding
+                left, right = _inside(tap, stride, W, Q)
+                for p in range(top, bottom):
+                    pixels, row = x[d, p * stride + r * dilation - padding], columns[d, r, s, p]
+                    for q in range(left, right):
+                        pixels[q * stride + tap] += row[q]
+
+
+@compiled
+def _inside(tap, stride, size, places):
+    """The first place at which a tap sees one of ``size`` pixels, and the first after it at which it does not."""
+    first = max(-(tap // stride), 0)
+    return first, max(min((size - 1 - tap) // stride + 1, places), first)
+
+
+@boundary(OPS["conv2d_grad_input"])
+def conv2d_grad_input_im2col(grad, weight, *, size=(), stride=1, padding=0, dilation=1, groups=1, out=None):
+    """:func:`conv2d_grad_input` as a matrix product, in plain Python: what each tap gives back at each place.
+
+    The filters, turned on their side, times ``grad`` are the gradient of the matrix of :func:`conv2d_im2col`. The
+    product is that of :func:`matmul_blocked`, many numbers at once from blocks in the cache; then each row of the
+    matrix, which is one tap's, is added to the pixels it came from. Which places of a row are inside the image is known
+    before its loop, so that nothing is asked within.
+    """
+    if weight.size and grad.size:
+        _input_by_matmul(grad, weight, stride, padding, dilation, out)
+    else:
+        out[...] = 0
 
 
 def _met(remainder, taps, stride, padding, dilation):
@@ -146,6 +203,59 @@ def _weight_direct(grad, x, stride, padding, dilation, out):
 def conv2d_grad_weight_direct(grad, x, *, size=(), stride=1, padding=0, dilation=1, groups=1, out=None):
     """:func:`conv2d_grad_weight` by its formula: each weight collects the products that it took part in."""
     _weight_direct(grad, x, stride, padding, dilation, out)
+
+
+@compiled
+def _weight_by_matmul(grad, x, stride, padding, dilation, out):
+    B, K, P, Q = grad.shape
+    _, D, R, S = out.shape
+    groups = x.shape[1] // D
+    each = K // groups
+    columns = np.empty((D * R * S, P * Q), x.dtype)
+    share = np.empty((each, D * R * S), x.dtype)
+    out[:] = 0
+    for b in range(B):
+        for g in range(groups):
+            spread(x[b, g * D : (g + 1) * D], stride, padding, dilation, columns.reshape(D, R, S, P, Q))
+            given = grad[b, g * each : (g + 1) * each].reshape(each, P * Q)
+            if each < STEP:
+                _multiply_turned(given, columns, share)
+            else:
+                multiply_blocked(given, columns.T, share)
+            out[g * each : (g + 1) * each] += share.reshape(each, D, R, S)
+
+
+@compiled
+def _multiply_turned(a, b, out):
+    """a · bᵀ where the rows are few and long: each product of two of them as four sums that do not wait for another."""
+    whole = a.shape[1] // 4 * 4
+    for m in range(a.shape[0]):
+        for n in range(b.shape[0]):
+            x, y = a[m], b[n]
+            s = t = u = v = a.dtype.type(0)
+            for k in range(0, whole, 4):
+                s += x[k] * y[k]
+                t += x[k + 1] * y[k + 1]
+                u += x[k + 2] * y[k + 2]
+                v += x[k + 3] * y[k + 3]
+            for k in range(whole, x.size):
+                s += x[k] * y[k]
+            out[m, n] = (s + t) + (u + v)
+
+
+@boundary(OPS["conv2d_grad_weight"])
+def conv2d_grad_weight_im2col(grad, x, *, size=(), stride=1, padding=0, dilation=1, groups=1, out=None):
+    """:func:`conv2d_grad_weight` as a matrix product for each image, in plain Python.
+
+    ``grad`` is multiplied by the matrix of :func:`conv2d_im2col`, turned on its side, as :func:`matmul_blocked` does
+    it: the sums of a block go on side by side, where the formula makes one after the other. Groups of fewer filters
+    than it takes rows at a time, as in depthwise convolutions, would leave its blocks empty; there each weight's sum is
+    made in four parts.
+    """
+    if out.size and x.size:
+        _weight_by_matmul(grad, x, stride, padding, dilation, out)
+    else:
+        out[...] = 0
 
 
 PLACES = 256

@@ -9,12 +9,12 @@ import numpy as np
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.pack_int8 import LINE, pack_panels
 from coursekit.kernels.cpu.rows import GRAIN, store_part
 from coursekit.kernels.cpu.simd import broadcast, load
 from coursekit.kernels.cpu.simd_integers import (
     HAS_FOURS,
     add_fours,
-    interleave_four,
     load_four,
     load_widened,
     multiply_pairs,
@@ -24,9 +24,6 @@ from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 from coursekit.kernels.ops.integer import FOUR
 from coursekit.kernels.ops.linear import PANEL
-
-LINE = PANEL * FOUR
-"""Bytes of a panel for four k: a cache line."""
 
 
 @compiled
@@ -67,66 +64,6 @@ def int8_matmul_rows(a, b, *, out=None):
     register holds no more of them than of float32, and the row of ``out`` is loaded and stored at each step.
     """
     multiply_rows(a, b, out)
-
-
-@compiled
-def _pack_textbook(b, panels):
-    K, N = b.shape
-    panels[:] = 0
-    for k in range(K):
-        for n in range(N):
-            panels[n // PANEL, k // FOUR, n % PANEL, k % FOUR] = b[k, n]
-
-
-@boundary(OPS["pack_int8"])
-def pack_int8_textbook(b, *, out=None):
-    """:func:`pack_int8` as it is defined, a number at a time in the order of b."""
-    _pack_textbook(b, out)
-
-
-@compiled
-def pack_panels(b, panels):
-    K, N = b.shape
-    P, Q = panels.shape[:2]
-    rows, write = b.reshape(-1), panels.reshape(-1)
-    whole = N // PANEL * PANEL
-    for q in range(Q):
-        if q * FOUR + FOUR <= K:
-            for c in range(0, whole, PANEL):
-                interleave_four(rows, q * FOUR * N + c, N, write, (c // PANEL * Q + q) * LINE)
-            if whole < N:
-                _pack_edge(b[q * FOUR : q * FOUR + FOUR, whole:], panels[P - 1, q])
-        else:
-            for p in range(P):
-                _pack_edge(b[q * FOUR :, p * PANEL : min(p * PANEL + PANEL, N)], panels[p, q])
-
-
-@compiled
-def _pack_edge(block, line):
-    line[:] = 0
-    for i in range(block.shape[0]):
-        for c in range(block.shape[1]):
-            line[c, i] = block[i, c]
-
-
-@boundary(OPS["pack_int8"])
-def pack_int8(b, *, out=None):
-    """A matrix of int8 in panels of 16 columns, as :func:`int8_matmul_packed` reads them: four k side by side.
-
-    Four rows are read along, and a cache line of the result is written at a time. The result is exact.
-
-    Args:
-        b: shape (K, N), int8; NumPy array or torch tensor on the CPU.
-        out: shape (⌈N/16⌉, ⌈K/4⌉, 16, 4), int8, filled and returned where given; it must not share memory with b.
-
-    Returns:
-        Shape (⌈N/16⌉, ⌈K/4⌉, 16, 4), int8, of the kind of b, with zeros beyond its edges.
-
-    Raises:
-        TypeError: b is no array, or not of int8.
-        ValueError: b has not two dimensions, a tensor is not on the CPU, or ``out`` cannot be written without harm.
-    """
-    pack_panels(b, out)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The weight of a linear layer in panels, packed number by number, and then turned in registers."""
+"""The weight of a linear layer in panels: packed row by row, in blocks, and turned in registers."""
 
 import numpy as np
 
@@ -22,6 +22,35 @@ def _pack_textbook(weight, panels):
 def pack_linear_textbook(weight, *, out=None):
     """:func:`pack_linear` as it is defined: it reads in order, and writes each number to a cache line of its own."""
     _pack_textbook(weight, out)
+
+
+BLOCK = 64
+"""Numbers of a row that are packed before those of the next: their lines of a panel stay in the level-1 cache."""
+
+
+@compiled
+def _pack_blocks(weight, panels):
+    N, K = weight.shape
+    for p in range(panels.shape[0]):
+        first, last = p * PANEL, min(p * PANEL + PANEL, N)
+        if last - first < PANEL:
+            panels[p] = 0
+        for k in range(0, K, BLOCK):
+            lines = panels[p, k : k + BLOCK]
+            for n in range(first, last):
+                row = weight[n, k : k + BLOCK]
+                for i in range(row.size):
+                    lines[i, n - first] = row[i]
+
+
+@boundary(OPS["pack_linear"])
+def pack_linear_blocks(weight, *, out=None):
+    """:func:`pack_linear` a block at a time, in plain Python.
+
+    Still each number goes to a cache line of its own, but those lines are few enough to be in the cache when the next
+    row comes to them, so a line goes to memory once, and full. Only a panel that is not full needs zeros.
+    """
+    _pack_blocks(weight, out)
 
 
 @compiled
