@@ -13,7 +13,7 @@ from numba import cuda as device
 from coursekit.kernels import cuda
 from coursekit.kernels.ops import OPS
 
-from .agreement import assert_agrees, assert_fills
+from .agreement import as_tuple, assert_agrees, assert_fills, worst
 from .misuse import MISUSES, f4
 
 VERSIONS = [(op, f) for op in OPS.values() for f in cuda.rungs(op.name).values()]
@@ -28,10 +28,22 @@ CASES = [
 ]
 
 SMALL = {
+    "attention": ({"...": (2,), "M": 5, "N": 6, "D": 4, "E": 8}, {}),
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
+
+
+def _in_other_order(array):
+    """On the device, by columns where it is a matrix: Numba turns nothing else."""
+    return device.to_device(np.ascontiguousarray(array.T)).T if array.ndim == 2 else device.to_device(array)
+
+
+def _on_device(shape, dtype):
+    """Arrays to fill, by rows and, of a matrix, by columns."""
+    filled = np.full(shape, worst(dtype), dtype)
+    return [device.to_device(filled), _in_other_order(filled)]
 
 
 @pytest.mark.parametrize(("op", "function", "case", "dtype"), CASES)
@@ -43,24 +55,23 @@ def test_agrees(op, function, case, dtype):
 @each_version
 def test_device_arrays_stay_on_the_device(op, function):
     sizes, options = SMALL[op.name]
-    arrays = op.draw(np.random.default_rng(2), sizes)
-    turned = [device.to_device(np.ascontiguousarray(a.T)).T for a in arrays]
+    arrays = op.draw(np.random.default_rng(2), sizes, **options)
+    turned = [_in_other_order(a) for a in arrays]
     got = function(*turned, **options)
-    assert not isinstance(got, np.ndarray)
-    assert_agrees(op, got.copy_to_host(), arrays, options, "float32")
+    assert not any(isinstance(a, np.ndarray) for a in as_tuple(got))
+    assert_agrees(op, tuple(a.copy_to_host() for a in as_tuple(got)), arrays, options, "float32")
 
 
 @each_version
 def test_out_on_the_device_in_any_order(op, function):
     sizes, options = SMALL[op.name]
-    arrays = op.draw(np.random.default_rng(3), sizes)
-    shape = op.outputs[0].dims(sizes)
-    for out in (
-        device.to_device(np.full(shape, np.nan, np.float32)),
-        device.to_device(np.full(shape[::-1], np.nan, np.float32)).T,
-    ):
+    arrays = op.draw(np.random.default_rng(3), sizes, **options)
+    shapes = [np.shape(w) for w in as_tuple(op.reference(*arrays, **options))]
+    dtypes = ["float32" if a.dtype == "T" else a.dtype for a in op.outputs]
+    for outs in zip(*map(_on_device, shapes, dtypes), strict=True):
+        out = outs if len(outs) > 1 else outs[0]
         assert function(*map(device.to_device, arrays), **options, out=out) is out
-        assert_agrees(op, out.copy_to_host(), arrays, options, "float32")
+        assert_agrees(op, tuple(a.copy_to_host() for a in outs), arrays, options, "float32")
 
 
 def test_every_other_element_of_a_device_vector():
@@ -111,3 +122,33 @@ def test_torch_tensors():
         x = torch.randn(3, 4, device="cuda")
         for given in (x, x.T):
             torch.testing.assert_close(cuda.softmax(given), torch.softmax(given, -1))
+
+
+TILED_ATTENTION = [
+    ((2,), 19, 37, 8, 12, False),
+    ((1, 2), 21, 35, 4, 4, True),
+    ((), 7, 33, 32, 32, True),
+    ((), 33, 5, 4, 8, True),
+    ((), 5, 34, 36, 64, False),
+    ((), 6, 17, 100, 128, True),
+]
+
+
+@pytest.mark.parametrize(("heads", "M", "N", "D", "E", "causal"), TILED_ATTENTION)
+def test_attention_over_several_tiles(heads, M, N, D, E, causal):
+    op, options = OPS["attention"], {"causal": causal}
+    arrays = op.draw(np.random.default_rng(6), {"...": heads, "M": M, "N": N, "D": D, "E": E})
+    assert_fills(op, cuda.attention, arrays, options, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("attention").values(), ids=cuda.rungs("attention"))
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_attention_with_extreme_scores(function):
+    q, k, v = OPS["attention"].draw(np.random.default_rng(7), {"...": (), "M": 6, "N": 5, "D": 4, "E": 4})
+    q[0], q[1], q[2, 0] = 1e3, np.inf, np.nan
+    k[:, 1] = np.abs(k[:, 1])
+    q[3] = 0, -np.inf, 0, 0
+    k[0] = 1, 0, 0, 0
+    for causal in (False, True):
+        got = function(q, k, v, causal=causal)
+        assert_agrees(OPS["attention"], got, (q, k, v), {"causal": causal}, "float32")

@@ -9,6 +9,7 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 """
 
 from coursekit.kernels.cuda.arrays import boundary
+from coursekit.kernels.cuda.attention import attention, attention_rows, attention_textbook
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
@@ -17,6 +18,9 @@ from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_text
 rungs = boundary.rungs
 
 __all__ = [
+    "attention",
+    "attention_rows",
+    "attention_textbook",
     "bias_gelu",
     "matmul",
     "matmul_textbook",

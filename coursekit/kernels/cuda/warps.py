@@ -5,6 +5,8 @@ five steps, without memory and without waiting. The simulator has no warps. Ther
 with a barrier after each step; that is the twin, and the only thing in this file that the GPU does not run.
 """
 
+from threading import current_thread
+
 from numba import cuda
 
 from coursekit.kernels.cuda.kernel import SIMULATED
@@ -64,6 +66,44 @@ def _by_shuffles(combine, identity):
     return reduce
 
 
+def team_reduction(combine, size):
+    """A device function ``reduce(value, scratch)``: the values of ``size`` neighbours combined, for each of them.
+
+    ``size`` is a power of two up to 32, and the first of the neighbours is a multiple of it. All threads of the block
+    take part. The GPU does it by shuffles alone; the simulator needs ``scratch``, with a place for each thread.
+    """
+    return _by_places(combine, size) if SIMULATED else _by_near_shuffles(combine, size)
+
+
+def _by_places(combine, size):
+    @cuda.jit(device=True)
+    def reduce(value, scratch):
+        # Not by way of `cuda`: threads that leave this function would take it from those that come in.
+        here = current_thread()
+        t = here.threadIdx.x
+        scratch[t] = value
+        here.syncthreads()
+        value = scratch[t - t % size]
+        for i in range(1, size):
+            value = combine(value, scratch[t - t % size + i])
+        here.syncthreads()
+        return value
+
+    return reduce
+
+
+def _by_near_shuffles(combine, size):
+    @cuda.jit(device=True)
+    def reduce(value, scratch):
+        offset = size // 2
+        while offset > 0:
+            value = combine(value, cuda.shfl_xor_sync(ALL, value, offset))
+            offset //= 2
+        return value
+
+    return reduce
+
+
 @cuda.jit(device=True)
 def _larger(a, b):
     """As ``max``, but nan wins, as in NumPy and torch."""
@@ -77,3 +117,13 @@ def _sum(a, b):
 
 block_sum = block_reduction(_sum, 0.0)
 block_max = block_reduction(_larger, float("-inf"))
+
+
+def team_sum(size):
+    """The sum over each ``size`` neighbouring threads: :func:`team_reduction`."""
+    return team_reduction(_sum, size)
+
+
+def team_max(size):
+    """The maximum over each ``size`` neighbouring threads: :func:`team_reduction`."""
+    return team_reduction(_larger, size)
