@@ -29,6 +29,7 @@ CASES = [
 
 SMALL = {
     "attention": ({"...": (2,), "M": 5, "N": 6, "D": 4, "E": 8}, {}),
+    "conv2d": ({"B": 2, "C": 2, "H": 4, "W": 5, "K": 3, "R": 2, "S": 3}, {"padding": 1}),
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
@@ -152,3 +153,21 @@ def test_attention_with_extreme_scores(function):
     for causal in (False, True):
         got = function(q, k, v, causal=causal)
         assert_agrees(OPS["attention"], got, (q, k, v), {"causal": causal}, "float32")
+
+
+TILED_CONVOLUTIONS = [
+    ((2, 3, 5, 6, 9, 3, 3), {"padding": 1}),
+    ((3, 2, 7, 4, 18, 2, 3), {"stride": 2, "padding": 2, "dilation": 2}),
+    ((1, 4, 4, 5, 20, 2, 2), {"groups": 2}),
+    ((1, 20, 3, 3, 8, 1, 1), {}),
+    ((2, 1, 1, 2, 8, 3, 3), {"padding": 3}),
+]
+
+
+@pytest.mark.parametrize(("sizes", "options"), TILED_CONVOLUTIONS)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_convolution_over_several_tiles(sizes, options, with_bias):
+    op = OPS["conv2d"]
+    sizes = dict(zip("BCHWKRS", sizes, strict=True))
+    arrays = op.draw(np.random.default_rng(8), sizes, **options)
+    assert_fills(op, cuda.conv2d, arrays if with_bias else arrays[:2], options, "float32")

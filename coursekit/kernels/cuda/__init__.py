@@ -11,6 +11,7 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.attention import attention, attention_rows, attention_textbook
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
+from coursekit.kernels.cuda.conv2d import conv2d, conv2d_direct
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
@@ -22,6 +23,8 @@ __all__ = [
     "attention_rows",
     "attention_textbook",
     "bias_gelu",
+    "conv2d",
+    "conv2d_direct",
     "matmul",
     "matmul_textbook",
     "rungs",
