@@ -70,20 +70,21 @@ ROW = DEPTH + 4
 WEIGHTS, PIXELS = FILTERS * ROW, DEPTH * PLACES
 
 
-@cuda.jit(device=True)
-def _note_taps(first, T, sizes, taps, t):
-    """Where DEPTH taps lie, in ``taps``: the step in x from a place's first pixel, and how far down and across it is.
+@kernel("(int64, UniTuple(int64, 5), int64[:, ::1])")
+def _note_taps(T, sizes, taps):
+    """Where taps lie: the step in x from a place's first pixel, and how far down and across it is.
 
-    Two divisions for each tap of a tile, where they would otherwise be made for each tap at each of its places.
+    Two divisions for each tap, where they would otherwise be made for each tap at each of its places.
     """
     R, S, H, W, dilation = sizes
-    for i in range(t, DEPTH, TILED):
-        d, r = divmod(first + i, R * S)
+    i = cuda.grid(1)
+    if i < taps.shape[1]:
+        d, r = divmod(i, R * S)
         r, s = divmod(r, S)
         r, s = r * dilation, s * dilation
-        taps[i], taps[DEPTH + i], taps[2 * DEPTH + i] = (d * H + r) * W + s, r, s
-        if first + i >= T:
-            taps[DEPTH + i] = H + W  # so far down that it is padding everywhere
+        taps[0, i] = (d * H + r) * W + s
+        # What there is beyond the last tap lies so far down that it is padding everywhere.
+        taps[1, i], taps[2, i] = H + W if i >= T else r, s
 
 
 @cuda.jit(device=True)
@@ -105,24 +106,22 @@ def _copy_weights(weight, first, T, k, count, whole, tile, t):
 
 
 @kernel(
-    "(float32[::1], float32[::1], float32[::1], UniTuple(int64, 9), UniTuple(int64, 4), float32[::1])",
+    "(float32[::1], float32[::1], float32[::1], int64[:, ::1], UniTuple(int64, 9), UniTuple(int64, 3), float32[::1])",
     tuned=True,
     expects=("LDG.E.128", "LDS.128", "STG.E.128"),
 )
-def _implicit(x, weight, bias, sizes, how, out):
+def _implicit(x, weight, bias, taps, sizes, how, out):
     weights = cuda.shared.array(WEIGHTS, dtype=float32)
     pixels = cuda.shared.array(PIXELS, dtype=float32)
-    taps = cuda.shared.array(3 * 16, dtype=int64)
     total = cuda.local.array((HIGH, WIDE), dtype=float32)
     left = cuda.local.array((HIGH, 4), dtype=float32)
     at = cuda.local.array(WIDE, dtype=int64)
-    B, C, H, W, K, R, S, P, Q = sizes
-    stride, padding, dilation, groups = how
+    B, groups, D, H, W, filters, T, P, Q = sizes
+    stride, padding, high = how
     t = cuda.threadIdx.x
     row, column = divmod(t, COLUMNS)
     group = cuda.blockIdx.z
-    D, filters, PQ = C // groups, K // groups, P * Q
-    T = D * R * S
+    PQ, K = P * Q, groups * filters
     k = cuda.blockIdx.y * FILTERS
     count = filters - k
     k += group * filters
@@ -133,21 +132,19 @@ def _implicit(x, weight, bias, sizes, how, out):
     p, q = divmod(p, Q)
     top, side = p * stride - padding, q * stride - padding
     if j >= B * PQ:
-        top = -H - W - R * dilation
-    start = ((b * C + group * D) * H + top) * W + side
+        top = -H - W - high  # above all pixels with any of the taps
+    start = ((b * groups + group) * D * H + top) * W + side
     for m in range(HIGH):
         for n in range(WIDE):
             total[m, n] = 0
-    _note_taps(0, T, (R, S, H, W, dilation), taps, t)
     for first in range(0, T, DEPTH):
         cuda.syncthreads()
         _copy_weights(weight, first, T, k, count, T % 4 == 0, weights, t)
         for i in range(t // PLACES, DEPTH, TILED // PLACES):
-            r, s = taps[DEPTH + i], taps[2 * DEPTH + i]
-            inside = 0 <= top + r < H and 0 <= side + s < W
-            pixels[i * PLACES + mine] = x[start + taps[i]] if inside else float32(0)
+            y, z = top + taps[1, first + i], side + taps[2, first + i]
+            inside = 0 <= y < H and 0 <= z < W
+            pixels[i * PLACES + mine] = x[start + taps[0, first + i]] if inside else float32(0)
         cuda.syncthreads()
-        _note_taps(first + DEPTH, T, (R, S, H, W, dilation), taps, t)
         for d in range(0, DEPTH, 4):
             for m in range(HIGH):
                 left[m, 0], left[m, 1], left[m, 2], left[m, 3] = load4(weights, (row + ROWS * m) * ROW + d)
@@ -159,9 +156,12 @@ def _implicit(x, weight, bias, sizes, how, out):
                     total[m, 2] += left[m, u] * g
                     total[m, 3] += left[m, u] * h
     j = cuda.blockIdx.x * PLACES + WIDE * column
+    b, p = divmod(j, PQ)
     for c in range(WIDE):
-        b, p = divmod(j + c, PQ)
         at[c] = (b * K + k + row) * PQ + p if b < B else -1
+        p += 1
+        if p == PQ:
+            b, p = b + 1, 0
     for m in range(HIGH):
         n = row + ROWS * m
         if n < count:
@@ -169,7 +169,12 @@ def _implicit(x, weight, bias, sizes, how, out):
             step = ROWS * m * PQ
             if PQ % 4 == 0:
                 if at[0] >= 0:
-                    e, f, g, h = total[m, 0] + more, total[m, 1] + more, total[m, 2] + more, total[m, 3] + more
+                    e, f, g, h = (
+                        total[m, 0] + more,
+                        total[m, 1] + more,
+                        total[m, 2] + more,
+                        total[m, 3] + more,
+                    )
                     store4(out, at[0] + step, e, f, g, h)
             else:
                 for c in range(WIDE):
@@ -213,9 +218,13 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, o
     how, bias = (stride, padding, dilation, groups), _or_none(bias, x)
     (B, K, P, Q), filters = out.shape, out.shape[1] // groups
     if x.dtype == "float32" and filters >= 8 and x.size:
-        sizes = (*x.shape, K, *weight.shape[2:], P, Q)
+        _, D, R, S = weight.shape
+        H, W, T = *x.shape[2:], D * R * S
+        taps = cuda.device_array((3, blocks(T, DEPTH) * DEPTH), "int64")
+        launch(_note_taps, blocks(taps.shape[1], THREADS), THREADS, T, (R, S, H, W, dilation), taps)
+        sizes, how = (B, groups, D, H, W, filters, T, P, Q), (stride, padding, dilation * R)
         grid = blocks(B * P * Q, PLACES), blocks(filters, FILTERS), groups
         flat = (a.reshape(a.size) for a in (x, weight, bias))
-        launch(_implicit, grid, TILED, *flat, sizes, how, out.reshape(out.size))
+        launch(_implicit, grid, TILED, *flat, taps, sizes, how, out.reshape(out.size))
     else:
         launch(_direct, blocks(out.size, THREADS), THREADS, x, weight, bias, how, out)
