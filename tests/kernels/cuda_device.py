@@ -31,6 +31,7 @@ SMALL = {
     "attention": ({"...": (2,), "M": 5, "N": 6, "D": 4, "E": 8}, {}),
     "conv2d": ({"B": 2, "C": 2, "H": 4, "W": 5, "K": 3, "R": 2, "S": 3}, {"padding": 1}),
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
+    "rnn": ({"N": 3, "T": 2, "I": 4, "H": 8}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
@@ -171,3 +172,11 @@ def test_convolution_over_several_tiles(sizes, options, with_bias):
     sizes = dict(zip("BCHWKRS", sizes, strict=True))
     arrays = op.draw(np.random.default_rng(8), sizes, **options)
     assert_fills(op, cuda.conv2d, arrays if with_bias else arrays[:2], options, "float32")
+
+
+@pytest.mark.parametrize(("N", "T", "I", "H"), [(5, 2, 17, 12), (17, 3, 3, 9), (2, 1, 0, 37)])
+@pytest.mark.parametrize("with_state", [True, False])
+def test_rnn_over_several_tiles(N, T, I, H, with_state):
+    op = OPS["rnn"]
+    arrays = op.draw(np.random.default_rng(9), {"N": N, "T": T, "I": I, "H": H})
+    assert_fills(op, cuda.rnn, arrays if with_state else arrays[:-1], {}, "float32")

@@ -14,6 +14,7 @@ from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.conv2d import conv2d, conv2d_direct
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
+from coursekit.kernels.cuda.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
 rungs = boundary.rungs
@@ -27,6 +28,9 @@ __all__ = [
     "conv2d_direct",
     "matmul",
     "matmul_textbook",
+    "rnn",
+    "rnn_product",
+    "rnn_textbook",
     "rungs",
     "softmax",
     "softmax_blocks",

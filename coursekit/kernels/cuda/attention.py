@@ -11,7 +11,7 @@ from numba import cuda, float32
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.device import blocks, launch
 from coursekit.kernels.cuda.kernel import SIMULATED, kernel
-from coursekit.kernels.cuda.row_products import add_row_products
+from coursekit.kernels.cuda.row_products import PAD, add_row_products
 from coursekit.kernels.cuda.vectors import load4, store4
 from coursekit.kernels.cuda.warps import block_max, block_sum, team_max, team_sum
 from coursekit.kernels.ops import OPS
@@ -141,10 +141,6 @@ def attention_rows(q, k, v, *, causal=False, out=None):
 # The simulator has fewer teams, and so smaller blocks of queries.
 GROUPS, TEAM, EACH = 4 if SIMULATED else 16, 8, 4
 QUERIES, TILED = GROUPS * EACH, GROUPS * TEAM
-PAD = 4
-"""Rows in shared memory are so many numbers longer: eight rows beside each other then start in eight different places
-of its 32 banks, four banks each, and are read together in loads of 128 bits without waiting."""
-
 _team_max, _team_sum = team_max(TEAM), team_sum(TEAM)
 
 

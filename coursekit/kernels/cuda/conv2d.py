@@ -10,6 +10,7 @@ from numba import cuda, float32, int64
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.device import blocks, launch
 from coursekit.kernels.cuda.kernel import SIMULATED, kernel, threads
+from coursekit.kernels.cuda.row_products import PAD, rows_copier
 from coursekit.kernels.cuda.vectors import load4, store4
 from coursekit.kernels.ops import OPS
 
@@ -65,9 +66,9 @@ HIGH, WIDE = 8, 4
 FILTERS, PLACES, TILED = ROWS * HIGH, COLUMNS * WIDE, ROWS * COLUMNS
 DEPTH = 16
 """Taps in a tile."""
-ROW = DEPTH + 4
-"""Numbers from one filter to the next in shared memory: a multiple of four, so that loads of 128 bits stay aligned."""
+ROW = DEPTH + PAD
 WEIGHTS, PIXELS = FILTERS * ROW, DEPTH * PLACES
+_copy_weights = rows_copier(FILTERS, DEPTH, TILED)
 
 
 @kernel("(int64, UniTuple(int64, 5), int64[:, ::1])")
@@ -85,24 +86,6 @@ def _note_taps(T, sizes, taps):
         taps[0, i] = (d * H + r) * W + s
         # What there is beyond the last tap lies so far down that it is padding everywhere.
         taps[1, i], taps[2, i] = H + W if i >= T else r, s
-
-
-@cuda.jit(device=True)
-def _copy_weights(weight, first, T, k, count, whole, tile, t):
-    """Taps from ``first`` on of FILTERS filters from k on; zeros beyond them."""
-    for i in range(4 * t, FILTERS * DEPTH, 4 * TILED):
-        row, c = divmod(i, DEPTH)
-        w = x = y = z = float32(0)
-        start, left = (k + row) * T + first + c, T - first - c
-        if row < count and left > 0:
-            if whole:
-                w, x, y, z = load4(weight, start)
-            else:
-                w = weight[start]
-                x = weight[start + 1] if left > 1 else float32(0)
-                y = weight[start + 2] if left > 2 else float32(0)
-                z = weight[start + 3] if left > 3 else float32(0)
-        store4(tile, row * ROW + c, w, x, y, z)
 
 
 @kernel(
@@ -139,7 +122,7 @@ def _implicit(x, weight, bias, taps, sizes, how, out):
             total[m, n] = 0
     for first in range(0, T, DEPTH):
         cuda.syncthreads()
-        _copy_weights(weight, first, T, k, count, T % 4 == 0, weights, t)
+        _copy_weights(weight, k * T + first, T, count, T - first, weights, t)
         for i in range(t // PLACES, DEPTH, TILED // PLACES):
             y, z = top + taps[1, first + i], side + taps[2, first + i]
             inside = 0 <= y < H and 0 <= z < W
@@ -216,7 +199,7 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, o
     if not out.size:
         return
     how, bias = (stride, padding, dilation, groups), _or_none(bias, x)
-    (B, K, P, Q), filters = out.shape, out.shape[1] // groups
+    (B, _, P, Q), filters = out.shape, out.shape[1] // groups
     if x.dtype == "float32" and filters >= 8 and x.size:
         _, D, R, S = weight.shape
         H, W, T = *x.shape[2:], D * R * S
