@@ -30,9 +30,11 @@ CASES = [
 SMALL = {
     "attention": ({"...": (2,), "M": 5, "N": 6, "D": 4, "E": 8}, {}),
     "conv2d": ({"B": 2, "C": 2, "H": 4, "W": 5, "K": 3, "R": 2, "S": 3}, {"padding": 1}),
+    "csr_matmul": ({"R": 6, "K": 5, "N": 4, "Z": 9}, {}),
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
     "rnn": ({"N": 3, "T": 2, "I": 4, "H": 8}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
+    "two_four_matmul": ({"R": 3, "K": 8, "N": 4}, {}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
 
@@ -180,3 +182,37 @@ def test_rnn_over_several_tiles(N, T, I, H, with_state):
     op = OPS["rnn"]
     arrays = op.draw(np.random.default_rng(9), {"N": N, "T": T, "I": I, "H": H})
     assert_fills(op, cuda.rnn, arrays if with_state else arrays[:-1], {}, "float32")
+
+
+@pytest.mark.parametrize(("name", "function"), [(op.name, f) for op, f in VERSIONS if "csr" in op.name])
+@pytest.mark.parametrize("N", [1, 8])
+def test_sparse_rows_longer_than_a_block(name, function, N):
+    op = OPS[name]
+    arrays = op.draw(np.random.default_rng(10), {"R": 3, "K": 30, "N": N, "Z": 150})
+    assert_fills(op, function, arrays, {}, "float32")
+
+
+@pytest.mark.parametrize(
+    ("columns", "starts", "message"),
+    [
+        ([0, 3], [0, 1, 2], "columns must be from 0 to 2; got 3"),
+        ([0, -1], [0, 1, 2], "columns must be from 0 to 2; got -1"),
+        ([0, 1], [0, 2, 1, 2], "starts must nowhere fall; got 1 after more"),
+        ([0, 1], [0, 1, 3], "starts must go from 0 to 2, the size of columns; got 0 to 3"),
+        ([0, 1], [1, 1, 2], "starts must go from 0 to 2, the size of columns; got 1 to 2"),
+    ],
+)
+def test_wrong_patterns(columns, starts, message):
+    pattern = [np.array(a, np.int32) for a in (columns, starts)]
+    out = np.full((len(starts) - 1, 4), 7, np.float32)
+    for function in cuda.rungs("csr_matmul").values():
+        with pytest.raises(ValueError, match=re.escape(message)):
+            function(f4(2), *pattern, f4(3, 4), out=out)
+        assert (out == 7).all()
+
+
+@pytest.mark.parametrize(("R", "K", "N"), [(17, 8, 4), (5, 40, 20), (18, 64, 8)])
+def test_two_four_over_several_tiles(R, K, N):
+    op = OPS["two_four_matmul"]
+    arrays = op.draw(np.random.default_rng(11), {"R": R, "K": K, "N": N})
+    assert_fills(op, cuda.two_four_matmul, arrays, {}, "float32")

@@ -12,10 +12,17 @@ from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.attention import attention, attention_rows, attention_textbook
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.conv2d import conv2d, conv2d_direct
+from coursekit.kernels.cuda.csr_matmul import (
+    csr_matmul,
+    csr_matmul_columns,
+    csr_matmul_rows,
+    csr_matmul_textbook,
+)
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
 from coursekit.kernels.cuda.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
+from coursekit.kernels.cuda.two_four_matmul import two_four_matmul, two_four_matmul_textbook
 
 rungs = boundary.rungs
 
@@ -26,6 +33,10 @@ __all__ = [
     "bias_gelu",
     "conv2d",
     "conv2d_direct",
+    "csr_matmul",
+    "csr_matmul_columns",
+    "csr_matmul_rows",
+    "csr_matmul_textbook",
     "matmul",
     "matmul_textbook",
     "rnn",
@@ -36,4 +47,6 @@ __all__ = [
     "softmax_blocks",
     "softmax_textbook",
     "stream",
+    "two_four_matmul",
+    "two_four_matmul_textbook",
 ]
