@@ -31,10 +31,13 @@ SMALL = {
     "attention": ({"...": (2,), "M": 5, "N": 6, "D": 4, "E": 8}, {}),
     "conv2d": ({"B": 2, "C": 2, "H": 4, "W": 5, "K": 3, "R": 2, "S": 3}, {"padding": 1}),
     "csr_matmul": ({"R": 6, "K": 5, "N": 4, "Z": 9}, {}),
+    "histogram": ({"...": (3, 5)}, {"bins": 4, "low": -1.0}),
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
+    "max_pool2d": ({"B": 1, "C": 2, "H": 4, "W": 5}, {"kernel_size": 3, "stride": 1}),
     "rnn": ({"N": 3, "T": 2, "I": 4, "H": 8}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "two_four_matmul": ({"R": 3, "K": 8, "N": 4}, {}),
+    "avg_pool2d": ({"B": 1, "C": 2, "H": 4, "W": 5}, {"kernel_size": 3, "stride": 1}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
 
@@ -216,3 +219,31 @@ def test_two_four_over_several_tiles(R, K, N):
     op = OPS["two_four_matmul"]
     arrays = op.draw(np.random.default_rng(11), {"R": R, "K": K, "N": N})
     assert_fills(op, cuda.two_four_matmul, arrays, {}, "float32")
+
+
+@pytest.mark.parametrize(("size", "bins"), [(3, 5), (1030, 6), (301, 3000), (9, 20000)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_histograms_of_any_size(size, bins, dtype):
+    op, options = OPS["histogram"], {"bins": bins, "low": -1.5, "high": 2.0}
+    (x,) = op.draw(np.random.default_rng(12), {"...": (size,)}, dtype)
+    x[:3] = np.nan, 2.0, -1.5
+    for function in cuda.rungs("histogram").values() if size < 100 else [cuda.histogram]:
+        assert_fills(op, function, (x,), options, dtype)
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize(
+    ("H", "W", "how"), [(9, 7, (3, 1, 1)), (12, 17, (3, 2, 1)), (6, 5, (5, 2, 2)), (70, 2, (60, 40, 30))]
+)
+def test_pooling_over_several_tiles(name, H, W, how):
+    op, options = OPS[name], dict(zip(("kernel_size", "stride", "padding"), how, strict=True))
+    arrays = op.draw(np.random.default_rng(13), {"B": 1, "C": 2, "H": H, "W": W})
+    assert_fills(op, cuda.rungs(name)[name], arrays, options, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("max_pool2d").values(), ids=cuda.rungs("max_pool2d"))
+def test_the_largest_of_extreme_pixels(function):
+    x = np.full((1, 1, 4, 5), -np.inf, np.float32)
+    x[0, 0, 0, 0], x[0, 0, 3, 4] = np.nan, np.inf
+    options = {"kernel_size": 3, "stride": 1, "padding": 1}
+    assert_agrees(OPS["max_pool2d"], function(x, **options), (x,), options, "float32")

@@ -19,7 +19,9 @@ from coursekit.kernels.cuda.csr_matmul import (
     csr_matmul_textbook,
 )
 from coursekit.kernels.cuda.device import stream
+from coursekit.kernels.cuda.histogram import histogram, histogram_shared, histogram_textbook
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
+from coursekit.kernels.cuda.pooling import avg_pool2d, avg_pool2d_direct, max_pool2d, max_pool2d_direct
 from coursekit.kernels.cuda.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 from coursekit.kernels.cuda.two_four_matmul import two_four_matmul, two_four_matmul_textbook
@@ -30,6 +32,8 @@ __all__ = [
     "attention",
     "attention_rows",
     "attention_textbook",
+    "avg_pool2d",
+    "avg_pool2d_direct",
     "bias_gelu",
     "conv2d",
     "conv2d_direct",
@@ -37,8 +41,13 @@ __all__ = [
     "csr_matmul_columns",
     "csr_matmul_rows",
     "csr_matmul_textbook",
+    "histogram",
+    "histogram_shared",
+    "histogram_textbook",
     "matmul",
     "matmul_textbook",
+    "max_pool2d",
+    "max_pool2d_direct",
     "rnn",
     "rnn_product",
     "rnn_textbook",
