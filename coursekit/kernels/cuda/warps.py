@@ -1,8 +1,10 @@
 """Sums and maxima over the threads of a block, by shuffles within warps.
 
 A warp is 32 threads that run together, and one can read a register of another: a shuffle. So 32 numbers are one after
-five steps, without memory and without waiting. The simulator has no warps. There a tree in shared memory does the same,
-with a barrier after each step; that is the twin, and the only thing in this file that the GPU does not run.
+five steps, without memory and without waiting. The simulator has no warps. There twins in shared memory do the same,
+with barriers: ``_by_tree`` and ``_by_places``, the only things in this file that the GPU does not run. They ask their
+thread for a barrier, not ``cuda``, which the simulator takes away from a device function of another file as soon as one
+of the threads has returned.
 """
 
 from threading import current_thread
@@ -28,16 +30,17 @@ def block_reduction(combine, identity):
 def _by_tree(combine):
     @cuda.jit(device=True)
     def reduce(value, scratch):
-        t, half = cuda.threadIdx.x, cuda.blockDim.x // 2
+        here = current_thread()
+        t, half = here.threadIdx.x, here._manager._block_dim[0] // 2
         scratch[t] = value
-        cuda.syncthreads()
+        here.syncthreads()
         while half > 0:
             if t < half:
                 scratch[t] = combine(scratch[t], scratch[t + half])
-            cuda.syncthreads()
+            here.syncthreads()
             half //= 2
         value = scratch[0]
-        cuda.syncthreads()
+        here.syncthreads()
         return value
 
     return reduce
@@ -78,7 +81,6 @@ def team_reduction(combine, size):
 def _by_places(combine, size):
     @cuda.jit(device=True)
     def reduce(value, scratch):
-        # Not by way of `cuda`: threads that leave this function would take it from those that come in.
         here = current_thread()
         t = here.threadIdx.x
         scratch[t] = value
