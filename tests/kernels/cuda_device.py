@@ -11,6 +11,7 @@ import pytest
 from numba import cuda as device
 
 from coursekit.kernels import cuda
+from coursekit.kernels.cuda.arrays import DeviceArray
 from coursekit.kernels.ops import OPS
 
 from .agreement import as_tuple, assert_agrees, assert_fills, worst
@@ -247,3 +248,21 @@ def test_the_largest_of_extreme_pixels(function):
     x[0, 0, 0, 0], x[0, 0, 3, 4] = np.nan, np.inf
     options = {"kernel_size": 3, "stride": 1, "padding": 1}
     assert_agrees(OPS["max_pool2d"], function(x, **options), (x,), options, "float32")
+
+
+def _address(array):
+    return DeviceArray().memory(array).ctypes.data
+
+
+def test_arrays_that_start_between_two_loads_of_128_bits():
+    whole = device.to_device(np.random.default_rng(14).standard_normal(80).astype(np.float32))
+    x, out = whole[1:33], whole[47:79]
+    assert _address(whole) % 16 == 0 and _address(x) % 16 == 4
+    assert cuda.softmax(x, out=out) is out
+    assert_agrees(OPS["softmax"], out.copy_to_host(), (x.copy_to_host(),), {}, "float32")
+    kind = DeviceArray()
+    for array in (x, x.reshape(4, 8), x.reshape(2, 4, 4)):
+        assert _address(kind.enter(array, kind.memory(array))) % 16 == 0
+        assert _address(kind.target(array, kind.memory(array))) % 16 == 0
+    aligned = whole[4:8]
+    assert kind.enter(aligned, kind.memory(aligned)) is aligned
