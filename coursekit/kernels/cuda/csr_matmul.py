@@ -1,4 +1,4 @@
-"""A sparse matrix times a dense one: a thread for each row, a block for each row, and columns side by side.
+"""A sparse matrix times a dense one: a thread for each row, a warp for each result, and columns side by side.
 
 A number of the sparse matrix and its column are eight bytes, for two operations on each column of x. What decides is
 how its row of x is read: a whole row by neighbouring threads, or a number here and there.
@@ -9,14 +9,13 @@ from numba import cuda, float32
 
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.device import blocks, current_stream, launch
-from coursekit.kernels.cuda.kernel import SIMULATED, kernel, threads
+from coursekit.kernels.cuda.kernel import kernel, threads
 from coursekit.kernels.cuda.vectors import load4, store4
-from coursekit.kernels.cuda.warps import block_sum
+from coursekit.kernels.cuda.warps import WARP, team_sum
 from coursekit.kernels.ops import OPS
 
 THREADS = threads(128)
-ALONE = 32 if SIMULATED else 128
-"""Threads that share a row of the sparse matrix."""
+_warp_sum = team_sum(WARP)
 
 
 @kernel("(int32[::1], int32[::1], int64, int32[::1])")
@@ -85,27 +84,29 @@ def csr_matmul_textbook(values, columns, starts, x, *, out=None):
 
 @kernel("(float32[::1], int32[::1], int32[::1], float32[:, ::1], float32[:, ::1])", expects=("SHFL",))
 def _rows(values, columns, starts, x, out):
-    scratch = cuda.shared.array(ALONE, dtype=x.dtype)
-    r, n = divmod(cuda.blockIdx.x, out.shape[1])
+    scratch = cuda.shared.array(THREADS, dtype=x.dtype)
+    i, lane = divmod(cuda.grid(1), WARP)
+    r, n = divmod(i, out.shape[1])
     total = x.dtype.type(0)
-    for z in range(starts[r] + cuda.threadIdx.x, starts[r + 1], ALONE):
-        total += values[z] * x[columns[z], n]
-    total = block_sum(total, scratch)
-    if cuda.threadIdx.x == 0:
+    if r < out.shape[0]:
+        for z in range(starts[r] + lane, starts[r + 1], WARP):
+            total += values[z] * x[columns[z], n]
+    total = _warp_sum(total, scratch)
+    if r < out.shape[0] and lane == 0:
         out[r, n] = total
 
 
 @boundary(OPS["csr_matmul"])
 def csr_matmul_rows(values, columns, starts, x, *, out=None):
-    """:func:`csr_matmul` with a block for each result: its threads share out the numbers of a row.
+    """:func:`csr_matmul` with a warp for each result: its threads share out the numbers of a row.
 
-    Bell and Garland, "Implementing sparse matrix-vector multiplication on throughput-oriented processors", SC 2009, do
-    so by a warp. Values and columns are read side by side, and summed by shuffles. The numbers of x still come from
+    Bell and Garland, "Implementing sparse matrix-vector multiplication on throughput-oriented processors", SC 2009,
+    section 4.2. Values and columns are read side by side, and summed by shuffles. The numbers of x still come from
     anywhere, which cannot be helped where it has one column.
     """
     check_pattern("csr_matmul", columns, starts, x.shape[0])
     if out.size:
-        launch(_rows, out.size, ALONE, values, columns, starts, x, out)
+        launch(_rows, blocks(out.size * WARP, THREADS), THREADS, values, columns, starts, x, out)
 
 
 @kernel("(float32[::1], int32[::1], int32[::1], float32[:, ::1], float32[:, ::1])")
@@ -183,7 +184,7 @@ def csr_matmul(values, columns, starts, x, *, out=None):
     R, N = out.shape
     sparse = values, columns, starts
     if N == 1:
-        launch(_rows, R, ALONE, *sparse, x, out)
+        launch(_rows, blocks(R * WARP, THREADS), THREADS, *sparse, x, out)
     elif x.dtype == "float32" and N % 4 == 0 and x.size:
         whole = blocks(out.size // 4, THREADS)
         launch(_fours, whole, THREADS, *sparse, x.reshape(x.size), R, N, out.reshape(out.size))
