@@ -11,9 +11,10 @@ import pytest
 from numba import cuda as device
 
 from coursekit.kernels import cuda
+from coursekit.kernels.cuda.arrays import DeviceArray
 from coursekit.kernels.ops import OPS
 
-from .agreement import assert_agrees, assert_fills
+from .agreement import as_tuple, assert_agrees, assert_fills, worst
 from .misuse import MISUSES, f4
 
 VERSIONS = [(op, f) for op in OPS.values() for f in cuda.rungs(op.name).values()]
@@ -28,10 +29,29 @@ CASES = [
 ]
 
 SMALL = {
+    "attention": ({"...": (2,), "M": 5, "N": 6, "D": 4, "E": 8}, {}),
+    "conv2d": ({"B": 2, "C": 2, "H": 4, "W": 5, "K": 3, "R": 2, "S": 3}, {"padding": 1}),
+    "csr_matmul": ({"R": 6, "K": 5, "N": 4, "Z": 9}, {}),
+    "histogram": ({"...": (3, 5)}, {"bins": 4, "low": -1.0}),
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
+    "max_pool2d": ({"B": 1, "C": 2, "H": 4, "W": 5}, {"kernel_size": 3, "stride": 1}),
+    "rnn": ({"N": 3, "T": 2, "I": 4, "H": 8}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
+    "two_four_matmul": ({"R": 3, "K": 8, "N": 4}, {}),
+    "avg_pool2d": ({"B": 1, "C": 2, "H": 4, "W": 5}, {"kernel_size": 3, "stride": 1}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
+
+
+def _in_other_order(array):
+    """On the device, by columns where it is a matrix: Numba turns nothing else."""
+    return device.to_device(np.ascontiguousarray(array.T)).T if array.ndim == 2 else device.to_device(array)
+
+
+def _on_device(shape, dtype):
+    """Arrays to fill, by rows and, of a matrix, by columns."""
+    filled = np.full(shape, worst(dtype), dtype)
+    return [device.to_device(filled), _in_other_order(filled)]
 
 
 @pytest.mark.parametrize(("op", "function", "case", "dtype"), CASES)
@@ -43,24 +63,23 @@ def test_agrees(op, function, case, dtype):
 @each_version
 def test_device_arrays_stay_on_the_device(op, function):
     sizes, options = SMALL[op.name]
-    arrays = op.draw(np.random.default_rng(2), sizes)
-    turned = [device.to_device(np.ascontiguousarray(a.T)).T for a in arrays]
+    arrays = op.draw(np.random.default_rng(2), sizes, **options)
+    turned = [_in_other_order(a) for a in arrays]
     got = function(*turned, **options)
-    assert not isinstance(got, np.ndarray)
-    assert_agrees(op, got.copy_to_host(), arrays, options, "float32")
+    assert not any(isinstance(a, np.ndarray) for a in as_tuple(got))
+    assert_agrees(op, tuple(a.copy_to_host() for a in as_tuple(got)), arrays, options, "float32")
 
 
 @each_version
 def test_out_on_the_device_in_any_order(op, function):
     sizes, options = SMALL[op.name]
-    arrays = op.draw(np.random.default_rng(3), sizes)
-    shape = op.outputs[0].dims(sizes)
-    for out in (
-        device.to_device(np.full(shape, np.nan, np.float32)),
-        device.to_device(np.full(shape[::-1], np.nan, np.float32)).T,
-    ):
+    arrays = op.draw(np.random.default_rng(3), sizes, **options)
+    shapes = [np.shape(w) for w in as_tuple(op.reference(*arrays, **options))]
+    dtypes = ["float32" if a.dtype == "T" else a.dtype for a in op.outputs]
+    for outs in zip(*map(_on_device, shapes, dtypes), strict=True):
+        out = outs if len(outs) > 1 else outs[0]
         assert function(*map(device.to_device, arrays), **options, out=out) is out
-        assert_agrees(op, out.copy_to_host(), arrays, options, "float32")
+        assert_agrees(op, tuple(a.copy_to_host() for a in outs), arrays, options, "float32")
 
 
 def test_every_other_element_of_a_device_vector():
@@ -111,3 +130,139 @@ def test_torch_tensors():
         x = torch.randn(3, 4, device="cuda")
         for given in (x, x.T):
             torch.testing.assert_close(cuda.softmax(given), torch.softmax(given, -1))
+
+
+TILED_ATTENTION = [
+    ((2,), 19, 37, 8, 12, False),
+    ((1, 2), 21, 35, 4, 4, True),
+    ((), 7, 33, 32, 32, True),
+    ((), 33, 5, 4, 8, True),
+    ((), 5, 34, 36, 64, False),
+    ((), 6, 17, 100, 128, True),
+]
+
+
+@pytest.mark.parametrize(("heads", "M", "N", "D", "E", "causal"), TILED_ATTENTION)
+def test_attention_over_several_tiles(heads, M, N, D, E, causal):
+    op, options = OPS["attention"], {"causal": causal}
+    arrays = op.draw(np.random.default_rng(6), {"...": heads, "M": M, "N": N, "D": D, "E": E})
+    assert_fills(op, cuda.attention, arrays, options, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("attention").values(), ids=cuda.rungs("attention"))
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_attention_with_extreme_scores(function):
+    q, k, v = OPS["attention"].draw(np.random.default_rng(7), {"...": (), "M": 6, "N": 5, "D": 4, "E": 4})
+    q[0], q[1], q[2, 0] = 1e3, np.inf, np.nan
+    k[:, 1] = np.abs(k[:, 1])
+    q[3] = 0, -np.inf, 0, 0
+    k[0] = 1, 0, 0, 0
+    for causal in (False, True):
+        got = function(q, k, v, causal=causal)
+        assert_agrees(OPS["attention"], got, (q, k, v), {"causal": causal}, "float32")
+
+
+TILED_CONVOLUTIONS = [
+    ((2, 3, 5, 6, 9, 3, 3), {"padding": 1}),
+    ((3, 2, 7, 4, 18, 2, 3), {"stride": 2, "padding": 2, "dilation": 2}),
+    ((1, 4, 4, 5, 20, 2, 2), {"groups": 2}),
+    ((1, 20, 3, 3, 8, 1, 1), {}),
+    ((2, 1, 1, 2, 8, 3, 3), {"padding": 3}),
+]
+
+
+@pytest.mark.parametrize(("sizes", "options"), TILED_CONVOLUTIONS)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_convolution_over_several_tiles(sizes, options, with_bias):
+    op = OPS["conv2d"]
+    sizes = dict(zip("BCHWKRS", sizes, strict=True))
+    arrays = op.draw(np.random.default_rng(8), sizes, **options)
+    assert_fills(op, cuda.conv2d, arrays if with_bias else arrays[:2], options, "float32")
+
+
+@pytest.mark.parametrize(("N", "T", "I", "H"), [(5, 2, 17, 12), (17, 3, 3, 9), (2, 1, 0, 37)])
+@pytest.mark.parametrize("with_state", [True, False])
+def test_rnn_over_several_tiles(N, T, I, H, with_state):
+    op = OPS["rnn"]
+    arrays = op.draw(np.random.default_rng(9), {"N": N, "T": T, "I": I, "H": H})
+    assert_fills(op, cuda.rnn, arrays if with_state else arrays[:-1], {}, "float32")
+
+
+@pytest.mark.parametrize(("name", "function"), [(op.name, f) for op, f in VERSIONS if "csr" in op.name])
+@pytest.mark.parametrize("N", [1, 8])
+def test_sparse_rows_longer_than_a_block(name, function, N):
+    op = OPS[name]
+    arrays = op.draw(np.random.default_rng(10), {"R": 3, "K": 30, "N": N, "Z": 150})
+    assert_fills(op, function, arrays, {}, "float32")
+
+
+@pytest.mark.parametrize(
+    ("columns", "starts", "message"),
+    [
+        ([0, 3], [0, 1, 2], "columns must be from 0 to 2; got 3"),
+        ([0, -1], [0, 1, 2], "columns must be from 0 to 2; got -1"),
+        ([0, 1], [0, 2, 1, 2], "starts must nowhere fall; got 1 after more"),
+        ([0, 1], [0, 1, 3], "starts must go from 0 to 2, the size of columns; got 0 to 3"),
+        ([0, 1], [1, 1, 2], "starts must go from 0 to 2, the size of columns; got 1 to 2"),
+    ],
+)
+def test_wrong_patterns(columns, starts, message):
+    pattern = [np.array(a, np.int32) for a in (columns, starts)]
+    out = np.full((len(starts) - 1, 4), 7, np.float32)
+    for function in cuda.rungs("csr_matmul").values():
+        with pytest.raises(ValueError, match=re.escape(message)):
+            function(f4(2), *pattern, f4(3, 4), out=out)
+        assert (out == 7).all()
+
+
+@pytest.mark.parametrize(("R", "K", "N"), [(17, 8, 4), (5, 40, 20), (18, 64, 8)])
+def test_two_four_over_several_tiles(R, K, N):
+    op = OPS["two_four_matmul"]
+    arrays = op.draw(np.random.default_rng(11), {"R": R, "K": K, "N": N})
+    assert_fills(op, cuda.two_four_matmul, arrays, {}, "float32")
+
+
+@pytest.mark.parametrize(("size", "bins"), [(3, 5), (1030, 6), (301, 3000), (9, 20000)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_histograms_of_any_size(size, bins, dtype):
+    op, options = OPS["histogram"], {"bins": bins, "low": -1.5, "high": 2.0}
+    (x,) = op.draw(np.random.default_rng(12), {"...": (size,)}, dtype)
+    x[:3] = np.nan, 2.0, -1.5
+    for function in cuda.rungs("histogram").values() if size < 100 else [cuda.histogram]:
+        assert_fills(op, function, (x,), options, dtype)
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize(
+    ("H", "W", "how"), [(9, 7, (3, 1, 1)), (12, 17, (3, 2, 1)), (6, 5, (5, 2, 2)), (70, 2, (60, 40, 30))]
+)
+def test_pooling_over_several_tiles(name, H, W, how):
+    op, options = OPS[name], dict(zip(("kernel_size", "stride", "padding"), how, strict=True))
+    arrays = op.draw(np.random.default_rng(13), {"B": 1, "C": 2, "H": H, "W": W})
+    assert_fills(op, cuda.rungs(name)[name], arrays, options, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("max_pool2d").values(), ids=cuda.rungs("max_pool2d"))
+def test_the_largest_of_extreme_pixels(function):
+    x = np.full((1, 1, 4, 5), -np.inf, np.float32)
+    x[0, 0, 0, 0], x[0, 0, 3, 4] = np.nan, np.inf
+    options = {"kernel_size": 3, "stride": 1, "padding": 1}
+    assert_agrees(OPS["max_pool2d"], function(x, **options), (x,), options, "float32")
+
+
+def _address(array):
+    return DeviceArray().memory(array).ctypes.data
+
+
+def test_arrays_that_start_between_two_loads_of_128_bits():
+    whole = device.to_device(np.random.default_rng(14).standard_normal(80).astype(np.float32))
+    x, out = whole[1:33], whole[47:79]
+    assert _address(whole) % 16 == 0 and _address(x) % 16 == 4
+    assert cuda.softmax(x, out=out) is out
+    assert_agrees(OPS["softmax"], out.copy_to_host(), (x.copy_to_host(),), {}, "float32")
+    kind = DeviceArray()
+    for array in (x, x.reshape(4, 8), x.reshape(2, 4, 4)):
+        assert _address(kind.enter(array, kind.memory(array))) % 16 == 0
+        assert _address(kind.target(array, kind.memory(array))) % 16 == 0
+    aligned = whole[4:8]
+    assert kind.enter(aligned, kind.memory(aligned)) is aligned

@@ -9,22 +9,55 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 """
 
 from coursekit.kernels.cuda.arrays import boundary
+from coursekit.kernels.cuda.attention import attention, attention_rows, attention_textbook
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
+from coursekit.kernels.cuda.conv2d import conv2d, conv2d_direct
+from coursekit.kernels.cuda.csr_matmul import (
+    csr_matmul,
+    csr_matmul_columns,
+    csr_matmul_rows,
+    csr_matmul_textbook,
+)
 from coursekit.kernels.cuda.device import stream
+from coursekit.kernels.cuda.histogram import histogram, histogram_shared, histogram_textbook
 from coursekit.kernels.cuda.kernel import KERNELS
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
+from coursekit.kernels.cuda.pooling import avg_pool2d, avg_pool2d_direct, max_pool2d, max_pool2d_direct
+from coursekit.kernels.cuda.rnn import rnn, rnn_product, rnn_textbook
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
+from coursekit.kernels.cuda.two_four_matmul import two_four_matmul, two_four_matmul_textbook
 
 rungs = boundary.rungs
 
 __all__ = [
     "KERNELS",
+    "attention",
+    "attention_rows",
+    "attention_textbook",
+    "avg_pool2d",
+    "avg_pool2d_direct",
     "bias_gelu",
+    "conv2d",
+    "conv2d_direct",
+    "csr_matmul",
+    "csr_matmul_columns",
+    "csr_matmul_rows",
+    "csr_matmul_textbook",
+    "histogram",
+    "histogram_shared",
+    "histogram_textbook",
     "matmul",
     "matmul_textbook",
+    "max_pool2d",
+    "max_pool2d_direct",
+    "rnn",
+    "rnn_product",
+    "rnn_textbook",
     "rungs",
     "softmax",
     "softmax_blocks",
     "softmax_textbook",
     "stream",
+    "two_four_matmul",
+    "two_four_matmul_textbook",
 ]

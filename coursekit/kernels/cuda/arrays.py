@@ -1,6 +1,7 @@
 """What the CUDA backend takes: device arrays and torch tensors on the GPU in place, NumPy arrays by copy.
 
-Kernels always get contiguous arrays, so that neighbouring threads touch neighbouring addresses.
+Kernels always get contiguous arrays, so that neighbouring threads touch neighbouring addresses. And the arrays start at
+multiples of 16 bytes, which loads of 128 bits need: a slice that does not is copied.
 """
 
 import sys
@@ -13,6 +14,12 @@ from coursekit.kernels.cuda.device import blocks, launch
 from coursekit.kernels.cuda.kernel import kernel
 
 COPY_THREADS = 64
+ALIGNED = 16
+"""Bytes. What the GPU's allocator gives starts at a multiple of many more."""
+
+
+def _aligned(memory: np.ndarray) -> bool:
+    return memory.__array_interface__["data"][0] % ALIGNED == 0
 
 
 def check_gpu() -> None:
@@ -66,14 +73,14 @@ class DeviceArray(Kind):
         return cuda.device_array(shape, dtype)
 
     def enter(self, array, memory):
-        if array.is_c_contiguous():
+        if array.is_c_contiguous() and _aligned(memory):
             return array
         whole = cuda.device_array(array.shape, array.dtype)
         copy(array, whole)
         return whole
 
     def target(self, out, memory):
-        return out if out.is_c_contiguous() else cuda.device_array(out.shape, out.dtype)
+        return out if out.is_c_contiguous() and _aligned(memory) else cuda.device_array(out.shape, out.dtype)
 
     def leave(self, target, out, memory) -> None:
         if target is not out:
@@ -134,14 +141,18 @@ class TorchTensor(Kind):
         return like.new_empty(shape, dtype=getattr(sys.modules["torch"], dtype))
 
     def enter(self, array, memory):
-        return cuda.as_cuda_array(array.detach().contiguous())
+        array = array.detach()
+        if not (array.is_contiguous() and _aligned(memory)):
+            array = array.clone(memory_format=sys.modules["torch"].contiguous_format)
+        return cuda.as_cuda_array(array)
 
     def target(self, out, memory):
         out = out.detach()
-        return cuda.as_cuda_array(out if out.is_contiguous() else out.new_empty(out.shape))
+        fits = out.is_contiguous() and _aligned(memory)
+        return cuda.as_cuda_array(out if fits else out.new_empty(out.shape))
 
     def leave(self, target, out, memory) -> None:
-        if not out.is_contiguous():
+        if not (out.is_contiguous() and _aligned(memory)):
             out.detach().copy_(sys.modules["torch"].as_tensor(target, device=out.device))
 
 

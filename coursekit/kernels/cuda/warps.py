@@ -1,9 +1,13 @@
 """Sums and maxima over the threads of a block, by shuffles within warps.
 
 A warp is 32 threads that run together, and one can read a register of another: a shuffle. So 32 numbers are one after
-five steps, without memory and without waiting. The simulator has no warps. There a tree in shared memory does the same,
-with a barrier after each step; that is the twin, and the only thing in this file that the GPU does not run.
+five steps, without memory and without waiting. The simulator has no warps. There twins in shared memory do the same,
+with barriers: ``_by_tree`` and ``_by_places``, the only things in this file that the GPU does not run. They ask their
+thread for a barrier, not ``cuda``, which the simulator takes away from a device function of another file as soon as one
+of the threads has returned.
 """
+
+from threading import current_thread
 
 from numba import cuda
 
@@ -26,16 +30,17 @@ def block_reduction(combine, identity):
 def _by_tree(combine):
     @cuda.jit(device=True)
     def reduce(value, scratch):
-        t, half = cuda.threadIdx.x, cuda.blockDim.x // 2
+        here = current_thread()
+        t, half = here.threadIdx.x, here._manager._block_dim[0] // 2
         scratch[t] = value
-        cuda.syncthreads()
+        here.syncthreads()
         while half > 0:
             if t < half:
                 scratch[t] = combine(scratch[t], scratch[t + half])
-            cuda.syncthreads()
+            here.syncthreads()
             half //= 2
         value = scratch[0]
-        cuda.syncthreads()
+        here.syncthreads()
         return value
 
     return reduce
@@ -64,6 +69,43 @@ def _by_shuffles(combine, identity):
     return reduce
 
 
+def team_reduction(combine, size):
+    """A device function ``reduce(value, scratch)``: the values of ``size`` neighbours combined, for each of them.
+
+    ``size`` is a power of two up to 32, and the first of the neighbours is a multiple of it. All threads of the block
+    take part. The GPU does it by shuffles alone; the simulator needs ``scratch``, with a place for each thread.
+    """
+    return _by_places(combine, size) if SIMULATED else _by_near_shuffles(combine, size)
+
+
+def _by_places(combine, size):
+    @cuda.jit(device=True)
+    def reduce(value, scratch):
+        here = current_thread()
+        t = here.threadIdx.x
+        scratch[t] = value
+        here.syncthreads()
+        value = scratch[t - t % size]
+        for i in range(1, size):
+            value = combine(value, scratch[t - t % size + i])
+        here.syncthreads()
+        return value
+
+    return reduce
+
+
+def _by_near_shuffles(combine, size):
+    @cuda.jit(device=True)
+    def reduce(value, scratch):
+        offset = size // 2
+        while offset > 0:
+            value = combine(value, cuda.shfl_xor_sync(ALL, value, offset))
+            offset //= 2
+        return value
+
+    return reduce
+
+
 @cuda.jit(device=True)
 def _larger(a, b):
     """As ``max``, but nan wins, as in NumPy and torch."""
@@ -77,3 +119,13 @@ def _sum(a, b):
 
 block_sum = block_reduction(_sum, 0.0)
 block_max = block_reduction(_larger, float("-inf"))
+
+
+def team_sum(size):
+    """The sum over each ``size`` neighbouring threads: :func:`team_reduction`."""
+    return team_reduction(_sum, size)
+
+
+def team_max(size):
+    """The maximum over each ``size`` neighbouring threads: :func:`team_reduction`."""
+    return team_reduction(_larger, size)
