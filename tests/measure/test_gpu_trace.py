@@ -207,16 +207,25 @@ def test_a_round_must_not_begin_before_all_have_read():
 
 
 @cuda.jit
-def atomics(out):
+def atomics(out, waits):
     s = cuda.shared.array(1, int32)
-    cuda.atomic.add(s, 0, 1)
+    if cuda.threadIdx.x == 0:
+        s[0] = 0
     cuda.syncthreads()
-    out[0] = s[0]
+    cuda.atomic.add(s, 0, 1)
+    if waits:
+        cuda.syncthreads()
+    out[cuda.threadIdx.x] = s[0]
 
 
 def test_atomics_do_not_race_with_each_other():
-    got = trace(atomics, 1, 40, np.zeros(1, np.int32))
-    assert got.races == [] and got.arrays["out"] == 40
+    got = trace(atomics, 1, 40, np.zeros(40, np.int32), True)
+    assert got.races == [] and (got.arrays["out"] == 40).all()
+
+
+def test_atomics_race_with_what_is_none():
+    (race,) = trace(atomics, 1, 40, np.zeros(40, np.int32), False).races
+    assert race.lines[1] == race.lines[0] + 3 and race.pairs == 40 * 39 / 2
 
 
 @cuda.jit
