@@ -275,7 +275,10 @@ def _assigned(frame) -> str:
     after = [
         i for i in dis.get_instructions(frame.f_code) if i.offset > frame.f_lasti and i.opname != "CACHE"
     ]
-    return str(after[0].argval) if after and after[0].opname == "STORE_FAST" else "shared"
+    if not after or not after[0].opname.startswith("STORE_FAST"):
+        return "shared"
+    name = after[0].argval  # from Python 3.13 on an instruction may store two
+    return name if isinstance(name, str) else name[0]
 
 
 def as_plain(function, cuda: Cuda):
