@@ -1,0 +1,153 @@
+"""Blocks and grids for :mod:`coursekit.measure.gpu_run`: who runs next, and what lets those who wait go on."""
+
+import math
+import threading
+from itertools import groupby
+
+import numpy as np
+
+from coursekit.measure.gpu_run import WARP, Cuda, Index, Recorder, TracedArray, as_plain
+
+
+class Stopped(BaseException):
+    """Ends a thread that waits when another one has failed."""
+
+
+class Thread(threading.Thread):
+    """A thread of a block: it runs when it is given the baton, until it waits or is done."""
+
+    def __init__(self, run, number: int, index: Index, block: int, block_index: Index, back):
+        super().__init__(daemon=True)
+        self.function, self.number, self.index = run, number, index
+        self.block, self.block_index = block, block_index
+        self.epoch = self.warp_epoch = 0
+        self.waits_at = self.offer = self.answer = self.error = None
+        self.is_done = self.stops = False
+        self.baton, self.back = threading.Lock(), back
+        self.baton.acquire()
+
+    def run(self) -> None:
+        self.baton.acquire()
+        try:
+            if not self.stops:
+                self.function()
+        except Stopped:
+            pass
+        except BaseException as error:
+            self.error = error
+        self.is_done = True
+        self.back.release()
+
+    def wait(self, where, offer=None):
+        """Give the baton back until all are here; for a shuffle, with the value that others may have."""
+        self.waits_at, self.offer = where, offer
+        self.back.release()
+        self.baton.acquire()
+        if self.stops:
+            raise Stopped
+        return self.answer
+
+
+def run(function, names, grid, block, arguments, shared: int, most: int):
+    """Run a kernel. Returns the books, and the copies of its arrays as it left them, by name."""
+    books = Recorder(most)
+    cuda = Cuda(books, grid, block, shared)
+    plain = as_plain(function, cuda)
+    books.code = plain.__code__
+    copies, results, given = {}, {}, []
+    for name, value in zip(names, arguments, strict=True):
+        if isinstance(value, np.ndarray) and value.ndim:
+            if id(value) not in copies:
+                number = books.new_array(name, "global")
+                copies[id(value)] = TracedArray(value.copy(order="K"), number, 0, books)
+            value = copies[id(value)]
+            results[name] = value.data
+        given.append(value)
+    for number, at in enumerate(_indices(grid)):
+        cuda.begin_block()
+        _run_block(lambda: plain(*given), books, number, at, block)
+    return books, results
+
+
+def _indices(size) -> list[Index]:
+    """All positions; x changes fastest, as in the numbers of threads and warps."""
+    nx, ny, nz = size
+    return [Index(x, y, z) for z in range(nz) for y in range(ny) for x in range(nx)]
+
+
+def _run_block(function, books: Recorder, number: int, block_index: Index, block) -> None:
+    back = threading.Lock()
+    back.acquire()
+    threads = [
+        Thread(function, i, index, number, block_index, back) for i, index in enumerate(_indices(block))
+    ]
+    try:
+        live = threads
+        while live:
+            for thread in live:
+                if thread.waits_at is None:
+                    _resume(thread, books)
+            live = [thread for thread in live if not thread.is_done]
+            if not _let_warps_go_on(live):
+                _let_block_go_on(live, books)
+    finally:
+        for thread in threads:
+            if thread.is_alive() and not thread.is_done:
+                thread.stops = True
+                _resume(thread, books)
+            if thread.ident:
+                thread.join()
+
+
+def _resume(thread: Thread, books: Recorder) -> None:
+    books.thread = thread
+    if not thread.ident:
+        thread.start()
+    thread.baton.release()
+    thread.back.acquire()
+    if thread.error is not None:
+        thread.error.add_note(f"in thread {thread.index} of block {thread.block_index}")
+        raise thread.error
+
+
+def _let_warps_go_on(live: list[Thread]) -> bool:
+    """Answer the shuffles of each warp whose threads are all at the same one; whether there was any."""
+    any_went = False
+    for _, group in groupby(live, key=lambda thread: thread.number // WARP):
+        warp = list(group)
+        here = warp[0].waits_at
+        if here[0] == "warp" and all(thread.waits_at == here for thread in warp):
+            offers = {thread.number % WARP: thread.offer for thread in warp}
+            for lane, thread in zip(offers, warp, strict=True):
+                value, source = thread.offer
+                thread.answer = offers.get(source(lane), (value,))[0]
+                thread.waits_at = None
+            any_went = True
+    return any_went
+
+
+def _let_block_go_on(live: list[Thread], books: Recorder) -> None:
+    if len(places := {thread.waits_at for thread in live}) > 1:
+        lines = sorted({books.sites[site][1] for _, site in places})
+        raise RuntimeError(
+            f"threads of block {live[0].block_index} wait for each other in different places, lines "
+            f"{' and '.join(map(str, lines))}: a barrier or a shuffle has to be reached by all of them"
+        )
+    for thread in live:
+        thread.waits_at = None
+        thread.epoch += 1
+        books.barriers = max(books.barriers, thread.epoch)
+
+
+def sizes(size) -> tuple[int, int, int]:
+    """A grid or a block as three numbers. Raises ValueError for what is no size."""
+    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if not 1 <= len(size) <= 3 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
+        raise ValueError(f"grid and threads must be positive ints, or up to three of them; got {size}")
+    return (*map(int, size), *(1,) * (3 - len(size)))
+
+
+def check_block(block) -> None:
+    """Raises ValueError for a block that no GPU takes."""
+    if math.prod(block) > 1024:
+        raise ValueError(f"a block has at most 1024 threads; got {math.prod(block)}")

@@ -1,0 +1,316 @@
+"""A CUDA kernel run as plain Python, one thread at a time, with books kept of every access to memory.
+
+It needs no GPU, and not Numba's simulator either: the function that ``@cuda.jit`` was given is run with another
+``cuda`` in its globals. So a kernel from a notebook can be run as it stands, and what the GPU runs is what is counted:
+shuffles and loads of 128 bits themselves, where Numba's simulator needs twins in their place.
+
+The threads of a block run in turns. One runs until it waits at a barrier, then the next does, in the order of their
+numbers, and they go on when all have arrived.
+"""
+
+import bisect
+import dis
+import sys
+from array import array
+from types import CellType, FunctionType, ModuleType, SimpleNamespace
+
+import numpy as np
+
+WARP = 32
+READ, WRITE, ATOMIC = range(3)
+DYNAMIC = 1 << 20
+"""Where shared memory whose size is known at the launch only begins, away from the rest."""
+COLUMNS = ("array", "address", "bytes", "kind", "site", "block", "thread", "epoch", "warp_epoch")
+"""Of an access: epoch counts the barriers that the thread has passed, warp_epoch its ``syncwarp``."""
+
+
+class Recorder:
+    """The books: what was accessed, and where in the source.
+
+    Attributes:
+        rows: one number for each of COLUMNS, access after access.
+        sites: the line of each place in the source from which memory is accessed.
+        names: of the arrays, with ``spaces``, "global" or "shared", beside them.
+        barriers: how many a thread has passed, at most.
+    """
+
+    def __init__(self, most: int):
+        self.rows, self.most = array("q"), most * len(COLUMNS)
+        self.sites, self.names, self.spaces, self.barriers = [], [], [], 0
+        self._numbers, self._places, self.thread, self.code = {}, {}, None, None
+
+    def site(self, frame) -> int:
+        """The number of the place where the frame stands, called from where it was called."""
+        code, outer = frame.f_code, frame
+        key = code, frame.f_lasti
+        while outer.f_code is not self.code:
+            outer = outer.f_back
+            key += outer.f_code, outer.f_lasti
+        key = tuple(map(id, key[::2])) + key[1::2]
+        if key not in self._numbers:
+            self._numbers[key] = self._new_site(frame)
+        return self._numbers[key]
+
+    def _new_site(self, frame) -> int:
+        """Python may point at an instruction or at the caches behind it, which are one place: so it is found again."""
+        place, outer = [], frame
+        while outer is not None:
+            starts = [i.offset for i in dis.get_instructions(outer.f_code)]
+            place += outer.f_code, starts[bisect.bisect(starts, outer.f_lasti) - 1]
+            outer = None if outer.f_code is self.code else outer.f_back
+        number = self._places.setdefault(tuple(place), len(self.sites))
+        if number == len(self.sites):
+            self.sites.append((frame.f_code.co_filename, frame.f_lineno))
+        return number
+
+    def new_array(self, name: str, space: str) -> int:
+        self.names.append(name)
+        self.spaces.append(space)
+        return len(self.names) - 1
+
+    def note(self, number, address, nbytes, kind, frame) -> None:
+        t = self.thread
+        if len(self.rows) >= self.most:
+            raise RuntimeError(
+                f"the kernel makes more than {self.most // len(COLUMNS):,} accesses: trace a smaller problem"
+            )
+        self.rows.extend(
+            (number, address, nbytes, kind, self.site(frame), t.block, t.number, t.epoch, t.warp_epoch)
+        )
+
+
+class TracedArray:
+    """An array within a kernel, whose accesses are noted; a row of it is one, too."""
+
+    def __init__(self, data: np.ndarray, number: int, start: int, books: Recorder):
+        self.data, self.number, self.start, self.books = data, number, start, books
+        self.shape, self.dtype, self.size, self.ndim = data.shape, data.dtype, data.size, data.ndim
+        self.strides = data.strides
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def T(self) -> "TracedArray":
+        return TracedArray(self.data.T, self.number, self.start, self.books)
+
+    def address(self, where) -> int:
+        """Bytes from the beginning of the memory to an element. Raises IndexError outside of the array."""
+        where = where if isinstance(where, tuple) else (where,)
+        at = self.start
+        for i, n, stride in zip(where, self.shape, self.strides, strict=False):
+            if not -n <= i < n:
+                name, place = self.books.names[self.number], list(map(int, where))
+                raise IndexError(f"{name}{place} is outside of its shape {self.shape}")
+
+            at += int(i % n) * stride
+        return at
+
+    def _part(self, where) -> "TracedArray":
+        part = self.data[where]
+        start = self.start + part.__array_interface__["data"][0] - self.data.__array_interface__["data"][0]
+        return TracedArray(part, self.number, start, self.books)
+
+    def __getitem__(self, where):
+        if _is_part(where, self.ndim):
+            return self._part(where)
+        self.books.note(self.number, self.address(where), self.dtype.itemsize, READ, sys._getframe(1))
+        return self.data[where]
+
+    def __setitem__(self, where, value) -> None:
+        if _is_part(where, self.ndim):
+            raise TypeError("a kernel writes one element at a time")
+        self.books.note(self.number, self.address(where), self.dtype.itemsize, WRITE, sys._getframe(1))
+        self.data[where] = value
+
+
+def _is_part(where, ndim: int) -> bool:
+    where = where if isinstance(where, tuple) else (where,)
+    return len(where) < ndim or any(isinstance(i, slice) for i in where)
+
+
+def _load4(x, i):
+    """The twin of ``vectors.load4``: one access of 16 bytes."""
+    x.books.note(x.number, _aligned(x, i), 4 * x.dtype.itemsize, READ, sys._getframe(1))
+    return tuple(x.data[i : i + 4])
+
+
+def _store4(x, i, a, b, c, d):
+    x.books.note(x.number, _aligned(x, i), 4 * x.dtype.itemsize, WRITE, sys._getframe(1))
+    x.data[i : i + 4] = a, b, c, d
+
+
+def _aligned(x: TracedArray, i) -> int:
+    x.address(i + 3)
+    if x.address(i) % (4 * x.dtype.itemsize):
+        name = x.books.names[x.number]
+        raise IndexError(f"four elements from {name}[{i}]: their address is no multiple of their bytes")
+    return x.address(i)
+
+
+class Cuda:
+    """What stands in for the module ``cuda`` within a kernel."""
+
+    warpsize = WARP
+
+    def __init__(self, books: Recorder, grid, block, shared_bytes: int):
+        self._books, self.gridDim, self.blockDim = books, Index(*grid), Index(*block)
+        self._shared_bytes, self._shared_numbers = shared_bytes, {}
+        self.shared = SimpleNamespace(array=self._shared_array)
+        self.local = SimpleNamespace(array=lambda shape, dtype: np.empty(shape, _dtype(dtype)))
+        self.const = SimpleNamespace(array_like=lambda values: values)
+        self.atomic = SimpleNamespace(
+            add=_atomic(lambda a, b: a + b),
+            sub=_atomic(lambda a, b: a - b),
+            max=_atomic(max),
+            min=_atomic(min),
+        )
+        self.begin_block()
+
+    def __getattr__(self, name):
+        raise NotImplementedError(f"cuda.{name} is not known to the trace")
+
+    def begin_block(self) -> None:
+        """Shared memory is another one in each block."""
+        self._arrays, self._top = {}, 0
+        self._dynamic = np.zeros(self._shared_bytes, np.uint8)
+
+    threadIdx = property(lambda self: self._books.thread.index)
+    blockIdx = property(lambda self: self._books.thread.block_index)
+    laneid = property(lambda self: self._books.thread.number % WARP)
+
+    def grid(self, dimensions: int):
+        """The position of the thread in the whole grid."""
+        at = zip(self.blockIdx, self.blockDim, self.threadIdx, strict=True)
+        return _first(dimensions, [b * size + t for b, size, t in at])
+
+    def gridsize(self, dimensions: int):
+        """The threads of the whole grid."""
+        return _first(dimensions, [g * b for g, b in zip(self.gridDim, self.blockDim, strict=True)])
+
+    def _shared_array(self, shape, dtype):
+        frame = sys._getframe(1)
+        is_dynamic = shape == 0
+        key = (_dtype(dtype), "dynamic") if is_dynamic else self._books.site(frame)
+        if key not in self._arrays:
+            dtype = _dtype(dtype)
+            if key not in self._shared_numbers:
+                self._shared_numbers[key] = self._books.new_array(_assigned(frame), "shared")
+            if is_dynamic:
+                whole = self._shared_bytes // dtype.itemsize * dtype.itemsize
+                data, start = self._dynamic[:whole].view(dtype), DYNAMIC
+            else:
+                data, start = np.full(shape, np.nan if dtype.kind == "f" else 0, dtype), self._top
+                self._top += -(-data.nbytes // 16) * 16
+            self._arrays[key] = TracedArray(data, self._shared_numbers[key], start, self._books)
+        return self._arrays[key]
+
+    def syncthreads(self) -> None:
+        self._books.thread.wait(("barrier", self._books.site(sys._getframe(1))))
+
+    def syncwarp(self, mask=0xFFFFFFFF) -> None:
+        self._books.thread.wait(("warp", self._books.site(sys._getframe(1))), (None, lambda lane: lane))
+        self._books.thread.warp_epoch += 1
+
+    def _shuffle(self, value, source):
+        return self._books.thread.wait(("warp", self._books.site(sys._getframe(2))), (value, source))
+
+    def shfl_sync(self, mask, value, lane):
+        return self._shuffle(value, lambda own: lane)
+
+    def shfl_xor_sync(self, mask, value, other):
+        return self._shuffle(value, lambda own: own ^ other)
+
+    def shfl_down_sync(self, mask, value, distance):
+        return self._shuffle(value, lambda own: own + distance)
+
+    def shfl_up_sync(self, mask, value, distance):
+        return self._shuffle(value, lambda own: own - distance)
+
+    def fma(self, a, b, c):
+        return a * b + c
+
+    def threadfence(self) -> None:
+        """Orders what one thread does; here a thread's accesses are in order anyway."""
+
+    threadfence_block = threadfence_system = threadfence
+
+
+class Index:
+    """``threadIdx`` and its like: x, y and z."""
+
+    __slots__ = ("x", "y", "z")
+
+    def __init__(self, x: int, y: int, z: int):
+        self.x, self.y, self.z = x, y, z
+
+    def __iter__(self):
+        return iter((self.x, self.y, self.z))
+
+    def __repr__(self) -> str:
+        return f"({self.x}, {self.y}, {self.z})"
+
+
+def _first(dimensions: int, values: list):
+    return values[0] if dimensions == 1 else tuple(values[:dimensions])
+
+
+def _dtype(dtype) -> np.dtype:
+    """Of NumPy, whether it was given as one or as Numba's type."""
+    return np.dtype(getattr(dtype, "name", None) or dtype)
+
+
+def _atomic(combine):
+    def operation(x, where, value):
+        x.books.note(x.number, x.address(where), x.dtype.itemsize, ATOMIC, sys._getframe(1))
+        old = x.data[where]
+        x.data[where] = combine(old, value)
+        return old
+
+    return operation
+
+
+def _assigned(frame) -> str:
+    """The name that the result of the call where the frame stands is given."""
+    after = [
+        i for i in dis.get_instructions(frame.f_code) if i.offset > frame.f_lasti and i.opname != "CACHE"
+    ]
+    if not after or not after[0].opname.startswith("STORE_FAST"):
+        return "shared"
+    name = after[0].argval  # from Python 3.13 on an instruction may store two
+    return name if isinstance(name, str) else name[0]
+
+
+def as_plain(function, cuda: Cuda):
+    """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced."""
+    from coursekit.kernels.cuda import vectors
+
+    known = {id(vectors.load4): _load4, id(vectors.store4): _store4}
+
+    def replaced(value):
+        if id(value) in known:
+            return known[id(value)]
+        if isinstance(value, ModuleType) and value.__name__.endswith("numba.cuda"):
+            return cuda
+        return rebuilt(value) if hasattr(value, "py_func") else value
+
+    def rebuilt(given):
+        plain = getattr(given, "py_func", given)
+        room = {}
+        cells = tuple(CellType() for _ in plain.__closure__ or ())
+        made = FunctionType(plain.__code__, room, plain.__name__, plain.__defaults__, cells or None)
+        made.__kwdefaults__ = plain.__kwdefaults__
+        known[id(given)] = made
+        used = _names(plain.__code__)
+        room.update({k: replaced(v) if k in used else v for k, v in plain.__globals__.items()})
+        for cell, old in zip(cells, plain.__closure__ or (), strict=True):
+            cell.cell_contents = replaced(old.cell_contents)
+        return made
+
+    return rebuilt(function)
+
+
+def _names(code) -> set[str]:
+    """The global names that a function uses, and those within it."""
+    inner = [_names(c) for c in code.co_consts if hasattr(c, "co_names")]
+    return set(code.co_names).union(*inner)
