@@ -11,7 +11,7 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.device import stream
-from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
+from coursekit.kernels.cuda.matmul import matmul, matmul_textbook, matmul_tiled
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
 rungs = boundary.rungs
@@ -20,6 +20,7 @@ __all__ = [
     "bias_gelu",
     "matmul",
     "matmul_textbook",
+    "matmul_tiled",
     "rungs",
     "softmax",
     "softmax_blocks",

@@ -9,17 +9,27 @@ from numba import cuda
 
 from coursekit.kernels.cuda.kernel import SIMULATED
 
+
+def aligned(*arrays) -> bool:
+    """Whether device arrays start at multiples of 16 bytes: new ones do, a slice of one may not."""
+    return not any(_start(array) % 16 for array in arrays)
+
+
+def _start(array) -> int:
+    return array._ary.ctypes.data if SIMULATED else array.__cuda_array_interface__["data"][0]
+
+
 if SIMULATED:
 
     @cuda.jit(device=True)
     def load4(array, i):
-        """Four neighbours of a flat array of float32 from position ``i``, a multiple of four, as a tuple."""
+        """Four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four, as a tuple."""
         assert i % 4 == 0
         return array[i], array[i + 1], array[i + 2], array[i + 3]
 
     @cuda.jit(device=True)
     def store4(array, i, a, b, c, d):
-        """Write four neighbours of a flat array of float32 from position ``i``, a multiple of four."""
+        """Write four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four."""
         assert i % 4 == 0
         array[i], array[i + 1], array[i + 2], array[i + 3] = a, b, c, d
 
@@ -39,7 +49,7 @@ else:
 
     @intrinsic
     def load4(typing, array, i):
-        """Four neighbours of a flat array of float32 from position ``i``, a multiple of four, as a tuple."""
+        """Four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four, as a tuple."""
         kinds = types.UniTuple(array.dtype, 4)
 
         def lower(context, builder, signature, arguments):
@@ -52,7 +62,7 @@ else:
 
     @intrinsic
     def store4(typing, array, i, a, b, c, d):
-        """Write four neighbours of a flat array of float32 from position ``i``, a multiple of four."""
+        """Write four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four."""
 
         def lower(context, builder, signature, arguments):
             address, vector = _address(context, builder, signature.args[0], *arguments[:2])

@@ -45,6 +45,7 @@ MATMUL = Operation(
         Case("one tile", "tiny", {"M": 16, "K": 16, "N": 16}),
         Case("over the tile's edge", "tiny", {"M": 17, "K": 18, "N": 19}),
         Case("under the tile's edge", "tiny", {"M": 15, "K": 31, "N": 3}),
+        Case("over the tile's edge in fours", "tiny", {"M": 18, "K": 20, "N": 24}),
         Case("one element", "tiny", {"M": 1, "K": 1, "N": 1}),
         Case("no columns", "tiny", {"M": 3, "K": 2, "N": 0}),
         Case("empty sum, tiny", "tiny", {"M": 2, "K": 0, "N": 3}),
