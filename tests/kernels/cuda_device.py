@@ -11,7 +11,10 @@ import pytest
 from numba import cuda as device
 
 from coursekit.kernels import cuda
+from coursekit.kernels.cuda import word_tiles
 from coursekit.kernels.cuda.arrays import NumPyArray
+from coursekit.kernels.cuda.half_matmul import tiles as half_tiles
+from coursekit.kernels.cuda.kernel import SIMULATED
 from coursekit.kernels.ops import OPS
 
 from .agreement import assert_agrees, assert_fills, worst
@@ -30,6 +33,7 @@ CASES = [
 
 SMALL = {
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
+    "half_matmul": ({"M": 3, "K": 8, "N": 16}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
@@ -123,3 +127,29 @@ def test_torch_tensors():
         x = torch.randn(3, 4, device="cuda")
         for given in (x, x.T):
             torch.testing.assert_close(cuda.softmax(given), torch.softmax(given, -1))
+
+
+WORD_TILES = {"one warp": ((1, 1), (1, 1), 8), "tall": ((1, 2), (2, 1), 8), "deep": ((1, 1), (2, 2), 16)}
+
+
+@pytest.mark.skipif(not SIMULATED, reason="the tests of the operations run the tile for GPUs")
+@pytest.mark.parametrize("tile", WORD_TILES.values(), ids=WORD_TILES)
+def test_tiles_of_other_sizes(tile):
+    """The simulator cannot run the tile for GPUs; what that has more of than the small one is tried here."""
+    tile = word_tiles.Tile(*tile)
+    product = half_tiles(tile)
+    op = OPS["half_matmul"]
+    a, b = op.draw(np.random.default_rng(6), {"M": tile.rows + 1, "K": 40, "N": tile.columns + 8})
+    out = device.to_device(np.full((len(a), b.shape[1]), np.nan, np.float32))
+    words = [word_tiles.words(device.to_device(x)) for x in (a, b)]
+    product[(2, 2), tile.threads](*words, *out.shape, 20, out.reshape(out.size))
+    assert_agrees(op, out.copy_to_host(), (a, b), {}, "float32")
+
+
+@pytest.mark.parametrize("name", ["matmul", "half_matmul"])
+def test_slices_that_start_between_the_addresses_of_wide_loads(name):
+    op = OPS[name]
+    a, b = op.draw(np.random.default_rng(7), {"M": 4, "K": 8, "N": 16})
+    wide = device.to_device(np.concatenate([a[0, :1], a.ravel()]))
+    got = cuda.rungs(name)[name](wide[1:].reshape(a.shape), device.to_device(b))
+    assert_agrees(op, got.copy_to_host(), (a, b), {}, "float32")

@@ -11,6 +11,7 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.device import stream
+from coursekit.kernels.cuda.half_matmul import half_matmul, half_matmul_textbook, half_matmul_tiled
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook, matmul_tiled
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
@@ -18,6 +19,9 @@ rungs = boundary.rungs
 
 __all__ = [
     "bias_gelu",
+    "half_matmul",
+    "half_matmul_textbook",
+    "half_matmul_tiled",
     "matmul",
     "matmul_textbook",
     "matmul_tiled",

@@ -4,7 +4,7 @@ All three make 2·M·N·K FLOPs. They differ in how often a number is read, and 
 each product, once for 16, once for 128; and from shared memory once for each product, or once for eight.
 """
 
-from numba import cuda, float32
+from numba import cuda, float32, uint32
 
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.device import blocks, launch
@@ -103,10 +103,10 @@ def register_tiles(tile: int):
     both_a, both_b, fetched, results = 2 * size_a, 2 * size_b, 4 * quads, SIDE * SIDE
 
     @cuda.jit(device=True)
-    def fetch(a, b, m, n, k, M, N, K, four_a, four_b):
+    def fetch(t, a, b, m, n, k, M, N, K, four_a, four_b):
         """From global memory to registers, and zeros from beyond the edges."""
         for i in range(quads):
-            q = cuda.threadIdx.x + i * threads
+            q = t + i * threads
             row, column = m + q // (SLICE // 4), k + q % (SLICE // 4) * 4
             w = x = y = z = float32(0)
             if row < M and column < K:
@@ -119,10 +119,10 @@ def register_tiles(tile: int):
             four_b[4 * i], four_b[4 * i + 1], four_b[4 * i + 2], four_b[4 * i + 3] = w, x, y, z
 
     @cuda.jit(device=True)
-    def keep(four_a, four_b, tile_a, tile_b, half):
+    def keep(t, four_a, four_b, tile_a, tile_b, half):
         """From registers to one half of shared memory; a is turned, so that its columns can be read by fours."""
         for i in range(quads):
-            q = cuda.threadIdx.x + i * threads
+            q = t + i * threads
             to = half * size_a + q % (SLICE // 4) * 4 * stride + q // (SLICE // 4)
             for j in range(4):
                 tile_a[to + j * stride] = four_a[4 * i + j]
@@ -155,18 +155,19 @@ def register_tiles(tile: int):
         four_b = cuda.local.array(fetched, dtype=float32)
         M = out.size // N
         m, n = tile * cuda.blockIdx.y, tile * cuda.blockIdx.x
-        y, x = divmod(cuda.threadIdx.x, across)
+        t = uint32(cuda.threadIdx.x)  # never negative: // and % need no care of signs
+        y, x = t // across, t % across
         for i in range(results):
             sums[i] = float32(0)
-        fetch(a, b, m, n, 0, M, N, K, four_a, four_b)
-        keep(four_a, four_b, tile_a, tile_b, 0)
+        fetch(t, a, b, m, n, 0, M, N, K, four_a, four_b)
+        keep(t, four_a, four_b, tile_a, tile_b, 0)
         cuda.syncthreads()
         half = 0
         for k in range(SLICE, K + SLICE, SLICE):
-            fetch(a, b, m, n, k, M, N, K, four_a, four_b)
+            fetch(t, a, b, m, n, k, M, N, K, four_a, four_b)
             add_products(tile_a, tile_b, half, x, y, left, right, sums)
             half = 1 - half
-            keep(four_a, four_b, tile_a, tile_b, half)
+            keep(t, four_a, four_b, tile_a, tile_b, half)
             cuda.syncthreads()
         for i in range(SIDE):
             row = m + i // 4 * (tile // 2) + 4 * y + i % 4

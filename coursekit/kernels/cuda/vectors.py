@@ -33,6 +33,12 @@ if SIMULATED:
         assert i % 4 == 0
         array[i], array[i + 1], array[i + 2], array[i + 3] = a, b, c, d
 
+    @cuda.jit(device=True)
+    def store2(array, i, a, b):
+        """Write two neighbours of a flat array of four-byte numbers from position ``i``, an even one."""
+        assert i % 2 == 0
+        array[i], array[i + 1] = a, b
+
 else:
     from llvmlite import ir
     from numba import types
@@ -42,9 +48,9 @@ else:
     except ImportError:  # Numba's own, older CUDA target
         from numba.extending import intrinsic
 
-    def _address(context, builder, kind, array, i):
+    def _address(context, builder, kind, array, i, many=4):
         data = context.make_array(kind)(context, builder, array).data
-        vector = ir.VectorType(context.get_data_type(kind.dtype), 4)
+        vector = ir.VectorType(context.get_data_type(kind.dtype), many)
         return builder.bitcast(builder.gep(data, [i]), ir.PointerType(vector, data.type.addrspace)), vector
 
     @intrinsic
@@ -64,12 +70,18 @@ else:
     def store4(typing, array, i, a, b, c, d):
         """Write four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four."""
 
-        def lower(context, builder, signature, arguments):
-            address, vector = _address(context, builder, signature.args[0], *arguments[:2])
-            value = ir.Constant(vector, ir.Undefined)
-            for n, number in enumerate(arguments[2:]):
-                value = builder.insert_element(value, number, ir.IntType(32)(n))
-            builder.store(value, address, align=16)
-            return context.get_dummy_value()
+        return types.void(array, types.intp, *[array.dtype] * 4), _store
 
-        return types.void(array, types.intp, *[array.dtype] * 4), lower
+    @intrinsic
+    def store2(typing, array, i, a, b):
+        """Write two neighbours of a flat array of four-byte numbers from position ``i``, an even one."""
+        return types.void(array, types.intp, *[array.dtype] * 2), _store
+
+    def _store(context, builder, signature, arguments):
+        array, i, *numbers = arguments
+        address, vector = _address(context, builder, signature.args[0], array, i, len(numbers))
+        value = ir.Constant(vector, ir.Undefined)
+        for n, number in enumerate(numbers):
+            value = builder.insert_element(value, number, ir.IntType(32)(n))
+        builder.store(value, address, align=4 * len(numbers))
+        return context.get_dummy_value()
