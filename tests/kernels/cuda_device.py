@@ -34,6 +34,8 @@ CASES = [
 SMALL = {
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
     "half_matmul": ({"M": 3, "K": 8, "N": 16}, {}),
+    "int8_matmul": ({"M": 3, "K": 16, "N": 8}, {}),
+    "int8_matmul_packed": ({"M": 3, "K": 16}, {"columns": 8}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
 }
@@ -146,10 +148,10 @@ def test_tiles_of_other_sizes(tile):
     assert_agrees(op, out.copy_to_host(), (a, b), {}, "float32")
 
 
-@pytest.mark.parametrize("name", ["matmul", "half_matmul"])
+@pytest.mark.parametrize("name", ["matmul", "half_matmul", "int8_matmul"])
 def test_slices_that_start_between_the_addresses_of_wide_loads(name):
     op = OPS[name]
-    a, b = op.draw(np.random.default_rng(7), {"M": 4, "K": 8, "N": 16})
+    a, b = op.draw(np.random.default_rng(7), {"M": 4, "K": 16, "N": 16})
     wide = device.to_device(np.concatenate([a[0, :1], a.ravel()]))
     got = cuda.rungs(name)[name](wide[1:].reshape(a.shape), device.to_device(b))
     assert_agrees(op, got.copy_to_host(), (a, b), {}, "float32")

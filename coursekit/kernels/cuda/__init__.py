@@ -12,6 +12,13 @@ from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.half_matmul import half_matmul, half_matmul_textbook, half_matmul_tiled
+from coursekit.kernels.cuda.int8_matmul import (
+    int8_matmul,
+    int8_matmul_fours,
+    int8_matmul_packed,
+    int8_matmul_packed_textbook,
+    int8_matmul_textbook,
+)
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook, matmul_tiled
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
@@ -22,6 +29,11 @@ __all__ = [
     "half_matmul",
     "half_matmul_textbook",
     "half_matmul_tiled",
+    "int8_matmul",
+    "int8_matmul_fours",
+    "int8_matmul_packed",
+    "int8_matmul_packed_textbook",
+    "int8_matmul_textbook",
     "matmul",
     "matmul_textbook",
     "matmul_tiled",

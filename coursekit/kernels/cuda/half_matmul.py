@@ -83,8 +83,8 @@ def _fetch_right(b, k, n, depth, N, numbers, at):
     """Eight columns of two rows, by two loads; a word holds two neighbours of a row."""
     p = q = r = s = w = x = y = z = uint32(0)
     if k < depth:
-        p, q, r, s = load4(b, (2 * k * N + n) // 2)
-        w, x, y, z = load4(b, ((2 * k + 1) * N + n) // 2)
+        p, q, r, s = load4(b, k * N + (n >> 1))
+        w, x, y, z = load4(b, k * N + (N + n >> 1))
     numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3] = p, q, r, s
     numbers[at + 4], numbers[at + 5], numbers[at + 6], numbers[at + 7] = w, x, y, z
 

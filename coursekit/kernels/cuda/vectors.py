@@ -1,10 +1,11 @@
-"""Four numbers in one load or store of 128 bits.
+"""Four numbers in one load or store of 128 bits, and four products of bytes in one instruction.
 
 A warp that asks for 32 neighbours of four bytes moves 128 bytes in one instruction; with 128 bits a thread it moves
 512, and needs a quarter of the instructions. The address has to be a multiple of 16. The simulator runs the twins that
 come first: four plain reads or writes, with a check of what the GPU demands.
 """
 
+import numpy as np
 from numba import cuda
 
 from coursekit.kernels.cuda.kernel import SIMULATED
@@ -38,6 +39,12 @@ if SIMULATED:
         """Write two neighbours of a flat array of four-byte numbers from position ``i``, an even one."""
         assert i % 2 == 0
         array[i], array[i + 1] = a, b
+
+    @cuda.jit(device=True)
+    def add_fours(a, b, total):
+        """``total`` plus the products of four int8 in a word with four in another, as int32."""
+        a, b = (np.array([word], np.uint32).view(np.int8) for word in (a, b))
+        return total + (np.int32(a) * np.int32(b)).sum(dtype=np.int32)
 
 else:
     from llvmlite import ir
@@ -85,3 +92,14 @@ else:
             value = builder.insert_element(value, number, ir.IntType(32)(n))
         builder.store(value, address, align=4 * len(numbers))
         return context.get_dummy_value()
+
+    @intrinsic
+    def add_fours(typing, a, b, total):
+        """``total`` plus the products of four int8 in a word with four in another, as int32."""
+
+        def lower(context, builder, signature, arguments):
+            word = ir.IntType(32)
+            kind = ir.FunctionType(word, [word] * 3)
+            return builder.call(ir.InlineAsm(kind, "dp4a.s32.s32 $0, $1, $2, $3;", "=r,r,r,r"), arguments)
+
+        return types.int32(types.uint32, types.uint32, types.int32), lower
