@@ -33,6 +33,8 @@ CASES = [
 
 SMALL = {
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
+    "batched_matmul": ({"...": (2,), "M": 3, "K": 4, "N": 8}, {}),
+    "linear": ({"M": 3, "K": 4, "N": 8}, {}),
     "half_matmul": ({"M": 3, "K": 8, "N": 16}, {}),
     "int8_matmul": ({"M": 3, "K": 16, "N": 8}, {}),
     "int8_matmul_packed": ({"M": 3, "K": 16}, {"columns": 8}),

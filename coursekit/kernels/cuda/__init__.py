@@ -9,6 +9,11 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 """
 
 from coursekit.kernels.cuda.arrays import boundary
+from coursekit.kernels.cuda.batched_matmul import (
+    batched_matmul,
+    batched_matmul_textbook,
+    batched_matmul_tiled,
+)
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.half_matmul import half_matmul, half_matmul_textbook, half_matmul_tiled
@@ -19,12 +24,16 @@ from coursekit.kernels.cuda.int8_matmul import (
     int8_matmul_packed_textbook,
     int8_matmul_textbook,
 )
+from coursekit.kernels.cuda.linear import linear, linear_textbook, linear_tiled
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook, matmul_tiled
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
 rungs = boundary.rungs
 
 __all__ = [
+    "batched_matmul",
+    "batched_matmul_textbook",
+    "batched_matmul_tiled",
     "bias_gelu",
     "half_matmul",
     "half_matmul_textbook",
@@ -34,6 +43,9 @@ __all__ = [
     "int8_matmul_packed",
     "int8_matmul_packed_textbook",
     "int8_matmul_textbook",
+    "linear",
+    "linear_textbook",
+    "linear_tiled",
     "matmul",
     "matmul_textbook",
     "matmul_tiled",
