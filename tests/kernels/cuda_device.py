@@ -5,6 +5,7 @@ Numba is imported. By hand: ``NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/kern
 """
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -157,3 +158,11 @@ def test_slices_that_start_between_the_addresses_of_wide_loads(name):
     wide = device.to_device(np.concatenate([a[0, :1], a.ravel()]))
     got = cuda.rungs(name)[name](wide[1:].reshape(a.shape), device.to_device(b))
     assert_agrees(op, got.copy_to_host(), (a, b), {}, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("batched_matmul").values(), ids=cuda.rungs("batched_matmul"))
+def test_more_pairs_than_a_grid_is_deep(function, monkeypatch):
+    monkeypatch.setattr(sys.modules["coursekit.kernels.cuda.batched_matmul"], "MOST", 2)
+    op = OPS["batched_matmul"]
+    arrays = op.draw(np.random.default_rng(8), {"...": (5,), "M": 3, "K": 12, "N": 4})
+    assert_fills(op, function, arrays, {}, "float32")
