@@ -81,6 +81,7 @@ from coursekit.kernels.cpu.elementwise import (
 )
 from coursekit.kernels.cpu.embedding import embedding, embedding_rows, embedding_textbook
 from coursekit.kernels.cpu.gru import gru, gru_product, gru_textbook
+from coursekit.kernels.cpu.half_matmul import half_matmul, half_matmul_textbook
 from coursekit.kernels.cpu.histogram import histogram, histogram_private, histogram_textbook
 from coursekit.kernels.cpu.int4_linear import (
     int4_linear,
@@ -249,6 +250,8 @@ __all__ = [
     "gru_grad_textbook",
     "gru_product",
     "gru_textbook",
+    "half_matmul",
+    "half_matmul_textbook",
     "histogram",
     "histogram_private",
     "histogram_textbook",

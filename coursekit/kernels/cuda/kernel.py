@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from numba import config, cuda
 
+from coursekit.kernels.cuda.simulator import mend
+
 SIMULATED = bool(config.ENABLE_CUDASIM)
 """Whether kernels run in Numba's simulator, which knows no warps: see :mod:`coursekit.kernels.cuda.warps`."""
+
+if SIMULATED:
+    mend()
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Code:
 
     Attributes:
         registers: of a thread.
-        spilled: bytes that a thread stores to and loads from local memory for want of registers.
+        spilled: bytes of a thread in local memory, for want of registers, or because an array has an index that is no
+            constant after all loops are unrolled.
         shared: bytes of a block whose size is known to the compiler.
         instructions: how often each one stands in the machine code, by its whole name, e.g. ``LDG.E.128``.
     """
@@ -110,7 +111,7 @@ def _compiled(name: str, signature: str, capability: tuple[int, int]) -> Code:
         sass = _run("cuobjdump", "-sass", binary).stdout
     return Code(
         registers=_number(r"Used (\d+) registers", said),
-        spilled=_number(r"(\d+) bytes spill stores", said) + _number(r"(\d+) bytes spill loads", said),
+        spilled=_number(r"(\d+) bytes stack frame", said),
         shared=_number(r"(\d+) bytes smem", said),
         instructions=Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][\w.]*)", sass)),
     )

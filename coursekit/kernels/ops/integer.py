@@ -37,7 +37,14 @@ PRODUCTS = {
         "empty sum": _product(4, 0, 5),
         "no columns": _product(3, 4, 0),
     },
-    "tiny": {"tiny": _product(2, 5, 17), "one number": _product(1, 1, 1)},
+    "tiny": {
+        "tiny": _product(2, 5, 17),
+        "one tile, tiny": _product(32, 32, 16),
+        "over the tile's edge in sixteens": _product(33, 48, 20),
+        "one number": _product(1, 1, 1),
+        "empty sum, tiny": _product(2, 0, 4),
+        "no columns, tiny": _product(2, 16, 0),
+    },
 }
 
 INT8_MATMUL = Operation(

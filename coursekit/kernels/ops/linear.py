@@ -45,6 +45,7 @@ MATMUL = Operation(
         Case("one tile", "tiny", {"M": 16, "K": 16, "N": 16}),
         Case("over the tile's edge", "tiny", {"M": 17, "K": 18, "N": 19}),
         Case("under the tile's edge", "tiny", {"M": 15, "K": 31, "N": 3}),
+        Case("over the tile's edge in fours", "tiny", {"M": 18, "K": 20, "N": 24}),
         Case("one element", "tiny", {"M": 1, "K": 1, "N": 1}),
         Case("no columns", "tiny", {"M": 3, "K": 2, "N": 0}),
         Case("empty sum, tiny", "tiny", {"M": 2, "K": 0, "N": 3}),
@@ -76,7 +77,10 @@ BATCHED_MATMUL = Operation(
         Case("none", "test", {"...": (0,), "M": 3, "K": 4, "N": 5}),
         Case("empty sums", "test", {"...": (2,), "M": 3, "K": 0, "N": 5}),
         Case("two, tiny", "tiny", {"...": (2,), "M": 3, "K": 4, "N": 5}),
+        Case("two by two in fours", "tiny", {"...": (2, 2), "M": 17, "K": 12, "N": 4}),
         Case("one, tiny", "tiny", {"...": (1,), "M": 1, "K": 1, "N": 1}),
+        Case("none, tiny", "tiny", {"...": (0,), "M": 2, "K": 4, "N": 4}),
+        Case("empty sums, tiny", "tiny", {"...": (2,), "M": 1, "K": 0, "N": 4}),
     ),
 )
 
@@ -112,6 +116,9 @@ LAYER_CASES = (
     Case("no columns", "test", _layer(3, 4, 0)),
     Case("tiny", "tiny", _layer(3, 5, 7)),
     Case("over a panel's edge", "tiny", _layer(2, 3, 17)),
+    Case("over a tile's edge in fours", "tiny", _layer(17, 20, 20)),
+    Case("empty sum, tiny", "tiny", _layer(2, 0, 4)),
+    Case("no rows, tiny", "tiny", _layer(0, 4, 4)),
     Case("one number", "tiny", _layer(1, 1, 1)),
 )
 LINEAR_TOLERANCE = {"float32": Tolerance(1e-5, 2e-5), "float64": Tolerance(1e-13, 1e-13)}

@@ -14,6 +14,7 @@ from coursekit.kernels.reference.binary import binary_matmul, pack_signs
 from coursekit.kernels.reference.codebook import histogram, kmeans_step
 from coursekit.kernels.reference.conv2d import conv2d, conv2d_grad_input, conv2d_grad_weight
 from coursekit.kernels.reference.elementwise import add, exp, gelu, multiply, relu, sigmoid, silu, tanh
+from coursekit.kernels.reference.half_matmul import half_matmul
 from coursekit.kernels.reference.int4_linear import int4_linear, pack_int4
 from coursekit.kernels.reference.int8_matmul import int8_matmul, int8_matmul_packed, pack_int8
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
@@ -63,6 +64,7 @@ __all__ = [
     "gelu",
     "gru",
     "gru_grad",
+    "half_matmul",
     "histogram",
     "int4_linear",
     "int8_matmul",
