@@ -12,8 +12,9 @@ from numba import cuda as device
 
 from coursekit.kernels import cuda
 from coursekit.kernels.ops import OPS
+from coursekit.kernels.ops.elementwise import ELEMENTWISE
 
-from .agreement import assert_agrees, assert_fills
+from .agreement import as_tuple, assert_agrees, assert_fills
 from .misuse import MISUSES, f4
 
 VERSIONS = [(op, f) for op in OPS.values() for f in cuda.rungs(op.name).values()]
@@ -31,7 +32,13 @@ SMALL = {
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
+    **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
+
+
+def to_host(arrays):
+    host = tuple(a.copy_to_host() for a in as_tuple(arrays))
+    return host if isinstance(arrays, tuple) else host[0]
 
 
 @pytest.mark.parametrize(("op", "function", "case", "dtype"), CASES)
@@ -46,21 +53,22 @@ def test_device_arrays_stay_on_the_device(op, function):
     arrays = op.draw(np.random.default_rng(2), sizes)
     turned = [device.to_device(np.ascontiguousarray(a.T)).T for a in arrays]
     got = function(*turned, **options)
-    assert not isinstance(got, np.ndarray)
-    assert_agrees(op, got.copy_to_host(), arrays, options, "float32")
+    assert not any(isinstance(g, np.ndarray) for g in as_tuple(got))
+    assert_agrees(op, to_host(got), arrays, options, "float32")
 
 
 @each_version
 def test_out_on_the_device_in_any_order(op, function):
     sizes, options = SMALL[op.name]
     arrays = op.draw(np.random.default_rng(3), sizes)
-    shape = op.outputs[0].dims(sizes)
-    for out in (
-        device.to_device(np.full(shape, np.nan, np.float32)),
-        device.to_device(np.full(shape[::-1], np.nan, np.float32)).T,
+    shapes = [spec.dims(sizes) for spec in op.outputs]
+    for outs in (
+        [device.to_device(np.full(shape, np.nan, np.float32)) for shape in shapes],
+        [device.to_device(np.full(shape[::-1], np.nan, np.float32)).T for shape in shapes],
     ):
+        out = outs[0] if len(outs) == 1 else tuple(outs)
         assert function(*map(device.to_device, arrays), **options, out=out) is out
-        assert_agrees(op, out.copy_to_host(), arrays, options, "float32")
+        assert_agrees(op, to_host(out), arrays, options, "float32")
 
 
 def test_every_other_element_of_a_device_vector():
@@ -69,13 +77,32 @@ def test_every_other_element_of_a_device_vector():
     assert_agrees(OPS["softmax"], got.copy_to_host(), (x[::2],), {}, "float32")
 
 
-@pytest.mark.parametrize("name", ["softmax", "bias_gelu"])
-def test_in_place_on_the_device(name):
-    sizes, options = SMALL[name]
-    first, *others = OPS[name].draw(np.random.default_rng(5), sizes)
-    x = device.to_device(first)
-    cuda.rungs(name)[name](x, *map(device.to_device, others), **options, out=x)
-    assert_agrees(OPS[name], x.copy_to_host(), (first, *others), options, "float32")
+IN_PLACE = [(op, f) for op, f in VERSIONS if op.inplace]
+
+
+@pytest.mark.parametrize(("op", "function"), IN_PLACE, ids=[f.__name__ for _, f in IN_PLACE])
+def test_in_place_on_the_device(op, function):
+    sizes, options = SMALL[op.name]
+    arrays = op.draw(np.random.default_rng(5), sizes)
+    given = dict(zip((spec.name for spec in op.inputs), map(device.to_device, arrays), strict=True))
+    shapes = [spec.dims(sizes) for spec in op.outputs]
+    places = [given[name] for name in op.inplace if given[name].shape in shapes]
+    fresh = [device.device_array(shape, np.float32) for shape in shapes]
+    outs = tuple(
+        places.pop(0) if places and places[0].shape == shape else new
+        for shape, new in zip(shapes, fresh, strict=True)
+    )
+    function(*given.values(), **options, out=outs if len(outs) > 1 else outs[0])
+    assert_agrees(op, to_host(outs if len(outs) > 1 else outs[0]), arrays, options, "float32")
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if OPS[name].inputs[0].dtype == "T"])
+def test_arrays_that_begin_at_no_multiple_of_16_bytes(name):
+    op, (sizes, options) = OPS[name], SMALL[name]
+    arrays = op.draw(np.random.default_rng(6), sizes)
+    shifted = [device.to_device(np.append(np.float32(0), a))[1:].reshape(a.shape) for a in arrays]
+    got = cuda.rungs(name)[name](*shifted, **options)
+    assert_agrees(op, to_host(got), arrays, options, "float32")
 
 
 @pytest.mark.parametrize("function", cuda.rungs("softmax").values(), ids=cuda.rungs("softmax"))

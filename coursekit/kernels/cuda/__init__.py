@@ -11,18 +11,52 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.bias_gelu import bias_gelu
 from coursekit.kernels.cuda.device import stream
+from coursekit.kernels.cuda.elementwise import (
+    add,
+    add_textbook,
+    exp,
+    exp_textbook,
+    gelu,
+    gelu_textbook,
+    multiply,
+    multiply_textbook,
+    relu,
+    relu_textbook,
+    sigmoid,
+    sigmoid_textbook,
+    silu,
+    silu_textbook,
+    tanh,
+    tanh_textbook,
+)
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
 rungs = boundary.rungs
 
 __all__ = [
+    "add",
+    "add_textbook",
     "bias_gelu",
+    "exp",
+    "exp_textbook",
+    "gelu",
+    "gelu_textbook",
     "matmul",
     "matmul_textbook",
+    "multiply",
+    "multiply_textbook",
+    "relu",
+    "relu_textbook",
     "rungs",
+    "sigmoid",
+    "sigmoid_textbook",
+    "silu",
+    "silu_textbook",
     "softmax",
     "softmax_blocks",
     "softmax_textbook",
     "stream",
+    "tanh",
+    "tanh_textbook",
 ]

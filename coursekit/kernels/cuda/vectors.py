@@ -63,3 +63,15 @@ else:
             return context.get_dummy_value()
 
         return types.void(array, types.intp, *[array.dtype] * 4), lower
+
+
+def are_aligned(*arrays) -> bool:
+    """Whether the first element of each array on the device stands at a multiple of 16 bytes.
+
+    All that is allocated does; what begins in the middle, as ``x[1:]`` does, may not.
+    """
+    return all(_start(array) % 16 == 0 for array in arrays)
+
+
+def _start(array) -> int:
+    return array._ary.ctypes.data if SIMULATED else array.__cuda_array_interface__["data"][0]
