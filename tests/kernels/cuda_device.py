@@ -32,6 +32,9 @@ SMALL = {
     "matmul": ({"M": 3, "K": 4, "N": 5}, {}),
     "softmax": ({"...": (3, 2)}, {"axis": 0}),
     "bias_gelu": ({"...": (3,), "N": 4}, {}),
+    "bias_relu": ({"...": (3,), "N": 4}, {}),
+    "bias_silu": ({"...": (3,), "N": 4}, {}),
+    "scale_shift_gelu_scale_shift_clip": ({"...": (3,), "N": 4}, {"limit": 0.5}),
     **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
 

@@ -9,7 +9,9 @@ Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in
 """
 
 from coursekit.kernels.cuda.arrays import boundary
-from coursekit.kernels.cuda.bias_gelu import bias_gelu
+from coursekit.kernels.cuda.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
+from coursekit.kernels.cuda.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
+from coursekit.kernels.cuda.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
 from coursekit.kernels.cuda.device import stream
 from coursekit.kernels.cuda.elementwise import (
     add,
@@ -30,6 +32,11 @@ from coursekit.kernels.cuda.elementwise import (
     tanh_textbook,
 )
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
+from coursekit.kernels.cuda.scale_shift_gelu_scale_shift_clip import (
+    scale_shift_gelu_scale_shift_clip,
+    scale_shift_gelu_scale_shift_clip_fused,
+    scale_shift_gelu_scale_shift_clip_textbook,
+)
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
 
 rungs = boundary.rungs
@@ -38,6 +45,14 @@ __all__ = [
     "add",
     "add_textbook",
     "bias_gelu",
+    "bias_gelu_fused",
+    "bias_gelu_textbook",
+    "bias_relu",
+    "bias_relu_fused",
+    "bias_relu_textbook",
+    "bias_silu",
+    "bias_silu_fused",
+    "bias_silu_textbook",
     "exp",
     "exp_textbook",
     "gelu",
@@ -49,6 +64,9 @@ __all__ = [
     "relu",
     "relu_textbook",
     "rungs",
+    "scale_shift_gelu_scale_shift_clip",
+    "scale_shift_gelu_scale_shift_clip_fused",
+    "scale_shift_gelu_scale_shift_clip_textbook",
     "sigmoid",
     "sigmoid_textbook",
     "silu",

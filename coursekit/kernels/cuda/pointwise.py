@@ -38,9 +38,14 @@ def flat(*arrays) -> list:
     return [array.reshape(array.size) for array in arrays]
 
 
+def last(array) -> int:
+    """The length of the last dimension; the simulator's shapes know no negative index."""
+    return tuple(array.shape)[-1]
+
+
 def as_rows(array):
     """An array of one dimension or more as a matrix of its rows, on the same memory."""
-    N = array.shape[-1]
+    N = last(array)
     return array.reshape(array.size // max(N, 1), N)
 
 
@@ -160,5 +165,18 @@ def grid_of_fours(rows: int, N: int) -> tuple:
 def run_columns(kernel, x, *others, out) -> None:
     """Launch a kernel of rows in fours."""
     if out.size:
-        N = x.shape[-1]
+        N = last(x)
         launch(kernel, *grid_of_fours(x.size // N, N), *flat(x), *others, *flat(out))
+
+
+def can_use_columns_of_fours(x, *others) -> bool:
+    """Whether a kernel of rows in fours can do these."""
+    return last(x) % 4 == 0 and can_use_fours(x, *others)
+
+
+def run_biased(fours, numbers, x, bias, out) -> None:
+    """Launch the kernel in fours where it can do that, and the one with a thread for each number elsewhere."""
+    if out.size and can_use_columns_of_fours(x, bias, out):
+        run_columns(fours, x, bias, out=out)
+    else:
+        run_numbers(numbers, x, bias, out=out)
