@@ -35,6 +35,8 @@ SMALL = {
     "bias_relu": ({"...": (3,), "N": 4}, {}),
     "bias_silu": ({"...": (3,), "N": 4}, {}),
     "scale_shift_gelu_scale_shift_clip": ({"...": (3,), "N": 4}, {"limit": 0.5}),
+    "reduce": ({"...": (2, 3), "N": 4}, {}),
+    "log_sum_exp": ({"...": (2, 3), "N": 4}, {}),
     **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
 
@@ -114,6 +116,38 @@ def test_softmax_of_extreme_rows(function):
     inf = np.inf
     x = np.array([[1e4, -1e4, 0], [-inf, 0, 1], [-inf, -inf, -inf], [np.nan, 0, 1]], np.float32)
     assert_agrees(OPS["softmax"], function(x), (x,), {}, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("log_sum_exp").values(), ids=cuda.rungs("log_sum_exp"))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_log_sum_exp_of_extreme_rows(function):
+    inf = np.inf
+    x = np.full((7, 300), -200, np.float32)
+    x[1], x[2, 5], x[3, 280], x[4, :290], x[5, 7] = -inf, inf, 1e4, -inf, np.nan
+    x[6, ::7] = -1e4
+    assert_agrees(OPS["log_sum_exp"], function(x), (x,), {}, "float32")
+
+
+@pytest.mark.parametrize("by", ["sum", "mean", "max"])
+@pytest.mark.parametrize("N", [5000, 5001])
+def test_few_long_rows_are_cut_into_pieces(N, by):
+    x = np.random.default_rng(7).standard_normal((2, N)).astype(np.float32)
+    assert_agrees(OPS["reduce"], cuda.reduce(x, by=by), (x,), {"by": by}, "float32")
+
+
+@pytest.mark.parametrize("function", [*cuda.rungs("reduce").values()], ids=cuda.rungs("reduce"))
+def test_the_largest_of_numbers_with_nan(function):
+    x = np.random.default_rng(8).standard_normal((3, 300)).astype(np.float32)
+    x[0, 3], x[1, 299], x[2] = np.nan, np.nan, -np.inf
+    assert_agrees(OPS["reduce"], function(x, by="max"), (x,), {"by": "max"}, "float32")
+
+
+@pytest.mark.parametrize("name", ["reduce", "log_sum_exp"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_rows_of_none(name):
+    x = np.ones((2, 3, 0), np.float32)
+    for function in cuda.rungs(name).values():
+        assert_agrees(OPS[name], function(x), (x,), {}, "float32")
 
 
 @pytest.mark.parametrize("name", MISUSES)

@@ -31,7 +31,9 @@ from coursekit.kernels.cuda.elementwise import (
     tanh,
     tanh_textbook,
 )
+from coursekit.kernels.cuda.log_sum_exp import log_sum_exp, log_sum_exp_blocks, log_sum_exp_textbook
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
+from coursekit.kernels.cuda.reduce import reduce, reduce_shuffles, reduce_textbook, reduce_tree
 from coursekit.kernels.cuda.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip,
     scale_shift_gelu_scale_shift_clip_fused,
@@ -57,10 +59,17 @@ __all__ = [
     "exp_textbook",
     "gelu",
     "gelu_textbook",
+    "log_sum_exp",
+    "log_sum_exp_blocks",
+    "log_sum_exp_textbook",
     "matmul",
     "matmul_textbook",
     "multiply",
     "multiply_textbook",
+    "reduce",
+    "reduce_shuffles",
+    "reduce_textbook",
+    "reduce_tree",
     "relu",
     "relu_textbook",
     "rungs",

@@ -2,7 +2,7 @@
 
 A warp is 32 threads that run together, and one can read a register of another: a shuffle. So 32 numbers are one after
 five steps, without memory and without waiting. The simulator has no warps. There a tree in shared memory does the same,
-with a barrier after each step; that is the twin, and the only thing in this file that the GPU does not run.
+with a barrier after each step; that is the twin, which on the GPU is a rung of :func:`reduce` and nothing else.
 """
 
 from numba import cuda
@@ -20,10 +20,12 @@ def block_reduction(combine, identity):
     The block has one dimension, of a power of two and at least 32 threads; ``scratch`` is shared memory with a place
     for each. The order is the same in each run. It ends with a barrier, so ``scratch`` may be used again at once.
     """
-    return _by_tree(combine) if SIMULATED else _by_shuffles(combine, identity)
+    return by_tree(combine) if SIMULATED else _by_shuffles(combine, identity)
 
 
-def _by_tree(combine):
+def by_tree(combine):
+    """As :func:`block_reduction`, in shared memory: half as many threads add in each step, with a barrier after it."""
+
     @cuda.jit(device=True)
     def reduce(value, scratch):
         t, half = cuda.threadIdx.x, cuda.blockDim.x // 2
@@ -65,15 +67,15 @@ def _by_shuffles(combine, identity):
 
 
 @cuda.jit(device=True)
-def _larger(a, b):
+def larger(a, b):
     """As ``max``, but nan wins, as in NumPy and torch."""
     return a if a > b or a != a else b
 
 
 @cuda.jit(device=True)
-def _sum(a, b):
+def add(a, b):
     return a + b
 
 
-block_sum = block_reduction(_sum, 0.0)
-block_max = block_reduction(_larger, float("-inf"))
+block_sum = block_reduction(add, 0.0)
+block_max = block_reduction(larger, float("-inf"))
