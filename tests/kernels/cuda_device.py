@@ -37,6 +37,9 @@ SMALL = {
     "scale_shift_gelu_scale_shift_clip": ({"...": (3,), "N": 4}, {"limit": 0.5}),
     "reduce": ({"...": (2, 3), "N": 4}, {}),
     "log_sum_exp": ({"...": (2, 3), "N": 4}, {}),
+    "layer_norm": ({"...": (3,), "N": 4}, {"eps": 0.1}),
+    "add_layer_norm": ({"...": (3,), "N": 4}, {"eps": 0.1}),
+    "rms_norm": ({"...": (3,), "N": 4}, {"eps": 0.1}),
     **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
 
@@ -148,6 +151,13 @@ def test_rows_of_none(name):
     x = np.ones((2, 3, 0), np.float32)
     for function in cuda.rungs(name).values():
         assert_agrees(OPS[name], function(x), (x,), {}, "float32")
+
+
+@pytest.mark.parametrize("N", [300, 301])
+def test_layer_norm_where_the_mean_is_large(N):
+    x = (np.random.default_rng(9).standard_normal((2, N)) + 1e5).astype(np.float32)
+    one, zero = np.ones(N, np.float32), np.zeros(N, np.float32)
+    assert_agrees(OPS["layer_norm"], cuda.layer_norm(x, one, zero), (x, one, zero), {}, "float32")
 
 
 @pytest.mark.parametrize("name", MISUSES)

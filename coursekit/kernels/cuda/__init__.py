@@ -8,6 +8,11 @@ synchronised, or for whatever is queued behind it.
 Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in Numba's simulator.
 """
 
+from coursekit.kernels.cuda.add_layer_norm import (
+    add_layer_norm,
+    add_layer_norm_fused,
+    add_layer_norm_textbook,
+)
 from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cuda.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
@@ -31,9 +36,11 @@ from coursekit.kernels.cuda.elementwise import (
     tanh,
     tanh_textbook,
 )
+from coursekit.kernels.cuda.layer_norm import layer_norm, layer_norm_blocks, layer_norm_textbook
 from coursekit.kernels.cuda.log_sum_exp import log_sum_exp, log_sum_exp_blocks, log_sum_exp_textbook
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
 from coursekit.kernels.cuda.reduce import reduce, reduce_shuffles, reduce_textbook, reduce_tree
+from coursekit.kernels.cuda.rms_norm import rms_norm, rms_norm_blocks, rms_norm_textbook
 from coursekit.kernels.cuda.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip,
     scale_shift_gelu_scale_shift_clip_fused,
@@ -45,6 +52,9 @@ rungs = boundary.rungs
 
 __all__ = [
     "add",
+    "add_layer_norm",
+    "add_layer_norm_fused",
+    "add_layer_norm_textbook",
     "add_textbook",
     "bias_gelu",
     "bias_gelu_fused",
@@ -59,6 +69,9 @@ __all__ = [
     "exp_textbook",
     "gelu",
     "gelu_textbook",
+    "layer_norm",
+    "layer_norm_blocks",
+    "layer_norm_textbook",
     "log_sum_exp",
     "log_sum_exp_blocks",
     "log_sum_exp_textbook",
@@ -72,6 +85,9 @@ __all__ = [
     "reduce_tree",
     "relu",
     "relu_textbook",
+    "rms_norm",
+    "rms_norm_blocks",
+    "rms_norm_textbook",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
     "scale_shift_gelu_scale_shift_clip_fused",

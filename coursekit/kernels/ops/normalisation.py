@@ -92,6 +92,7 @@ NORM_CASES = (
     Case("rows of none", "test", {"...": (5,), "N": 0}),
     Case("a few rows", "tiny", {"...": (2,), "N": 5}),
     Case("longer than the block", "tiny", {"...": (2,), "N": 70}),
+    Case("fours, longer than the block", "tiny", {"...": (2,), "N": 264}),
     Case("tiny vector", "tiny", {"...": (), "N": 7}),
     Case("nothing", "tiny", {"...": (0,), "N": 3}),
 )
