@@ -4,6 +4,7 @@
 Numba is imported. By hand: ``NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/kernels/cuda_device.py``.
 """
 
+import dataclasses
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from numba import cuda as device
 
 from coursekit.kernels import cuda
+from coursekit.kernels.cuda.device import SIMULATOR
 from coursekit.kernels.ops import OPS
 from coursekit.kernels.ops.elementwise import ELEMENTWISE
 
@@ -40,6 +42,8 @@ SMALL = {
     "layer_norm": ({"...": (3,), "N": 4}, {"eps": 0.1}),
     "add_layer_norm": ({"...": (3,), "N": 4}, {"eps": 0.1}),
     "rms_norm": ({"...": (3,), "N": 4}, {"eps": 0.1}),
+    "embedding": ({"...": (2, 3), "V": 4, "D": 8}, {}),
+    "adam_step": ({"...": (3, 4)}, {"step": 3, "rate": 0.1}),
     **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
 
@@ -158,6 +162,26 @@ def test_layer_norm_where_the_mean_is_large(N):
     x = (np.random.default_rng(9).standard_normal((2, N)) + 1e5).astype(np.float32)
     one, zero = np.ones(N, np.float32), np.zeros(N, np.float32)
     assert_agrees(OPS["layer_norm"], cuda.layer_norm(x, one, zero), (x, one, zero), {}, "float32")
+
+
+@pytest.mark.parametrize("function", cuda.rungs("embedding").values(), ids=cuda.rungs("embedding"))
+@pytest.mark.parametrize("D", [3, 4])
+def test_numbers_of_no_row_give_nan(function, D):
+    weight = np.random.default_rng(10).standard_normal((3, D)).astype(np.float32)
+    got = function(np.array([2, 3, -1, 0, 2**40, -(2**62)]), weight)
+    np.testing.assert_array_equal(got[[0, 3]], weight[[2, 0]])
+    assert np.isnan(got[[1, 2, 4, 5]]).all()
+
+
+@pytest.mark.parametrize("name", ["add", "bias_relu", "adam_step", "embedding"])
+def test_a_grid_that_goes_round(name, monkeypatch):
+    """On one multiprocessor, so that a loop over fours has more than one turn without thousands of threads."""
+    one = dataclasses.replace(SIMULATOR, multiprocessors=1)
+    monkeypatch.setattr("coursekit.kernels.cuda.device.SIMULATOR", one)
+    sizes = {"adam_step": {"...": (2500,)}, "add": {"...": (2500,)}, "bias_relu": {"...": (700,), "N": 8}}
+    op = OPS[name]
+    arrays = op.draw(np.random.default_rng(11), sizes.get(name, {"...": (700,), "V": 9, "D": 8}))
+    assert_agrees(op, cuda.rungs(name)[name](*arrays), arrays, {}, "float32")
 
 
 @pytest.mark.parametrize("name", MISUSES)

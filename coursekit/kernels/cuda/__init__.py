@@ -8,6 +8,7 @@ synchronised, or for whatever is queued behind it.
 Without a GPU, ``NUMBA_ENABLE_CUDASIM=1`` in the environment runs all of this in Numba's simulator.
 """
 
+from coursekit.kernels.cuda.adam_step import adam_step, adam_step_fused, adam_step_textbook
 from coursekit.kernels.cuda.add_layer_norm import (
     add_layer_norm,
     add_layer_norm_fused,
@@ -36,6 +37,7 @@ from coursekit.kernels.cuda.elementwise import (
     tanh,
     tanh_textbook,
 )
+from coursekit.kernels.cuda.embedding import embedding, embedding_numbers, embedding_textbook
 from coursekit.kernels.cuda.layer_norm import layer_norm, layer_norm_blocks, layer_norm_textbook
 from coursekit.kernels.cuda.log_sum_exp import log_sum_exp, log_sum_exp_blocks, log_sum_exp_textbook
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
@@ -51,6 +53,9 @@ from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_text
 rungs = boundary.rungs
 
 __all__ = [
+    "adam_step",
+    "adam_step_fused",
+    "adam_step_textbook",
     "add",
     "add_layer_norm",
     "add_layer_norm_fused",
@@ -65,6 +70,9 @@ __all__ = [
     "bias_silu",
     "bias_silu_fused",
     "bias_silu_textbook",
+    "embedding",
+    "embedding_numbers",
+    "embedding_textbook",
     "exp",
     "exp_textbook",
     "gelu",
