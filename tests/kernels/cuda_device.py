@@ -111,6 +111,8 @@ def test_in_place_on_the_device(op, function):
 @pytest.mark.parametrize("name", [name for name in SMALL if OPS[name].inputs[0].dtype == "T"])
 def test_arrays_that_begin_at_no_multiple_of_16_bytes(name):
     op, (sizes, options) = OPS[name], SMALL[name]
+    if "axis" in options:
+        sizes, options = {"...": (3, 4)}, {}
     arrays = op.draw(np.random.default_rng(6), sizes)
     shifted = [device.to_device(np.append(np.float32(0), a))[1:].reshape(a.shape) for a in arrays]
     got = cuda.rungs(name)[name](*shifted, **options)

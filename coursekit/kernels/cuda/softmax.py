@@ -8,13 +8,12 @@ import math
 from numba import cuda, float32
 
 from coursekit.kernels.cuda.arrays import boundary
-from coursekit.kernels.cuda.device import blocks, current_device, launch
-from coursekit.kernels.cuda.kernel import kernel, threads
+from coursekit.kernels.cuda.device import blocks, launch
+from coursekit.kernels.cuda.kernel import kernel
+from coursekit.kernels.cuda.rows import THREADS, can_keep_rows
 from coursekit.kernels.cuda.vectors import load4, store4
 from coursekit.kernels.cuda.warps import block_max, block_sum
 from coursekit.kernels.ops import OPS
-
-THREADS = threads(256)
 
 
 def _around(axis, x):
@@ -111,8 +110,9 @@ def softmax(x, *, axis=-1, out=None):
 
     Along the last axis a block reads its row once, 128 bits at a time, keeps it in shared memory, and writes it once; a
     thread only ever meets its own numbers there, so no barrier is needed but those of the two reductions. Other axes,
-    float64, rows that shared memory does not hold, and those whose length is no multiple of four are left to
-    :func:`softmax_blocks`. The error is at most (N/128 + 40) · 2⁻²⁴ of each result in float32.
+    float64, rows that shared memory does not hold, those whose length is no multiple of four, and arrays that begin at
+    no multiple of 16 bytes are left to :func:`softmax_blocks`. The error is at most (N/128 + 40) · 2⁻²⁴ of each result
+    in float32.
 
     Args:
         x: any shape of one dimension or more, float32 or float64; NumPy array, device array, or torch
@@ -133,8 +133,7 @@ def softmax(x, *, axis=-1, out=None):
         return
     x, out = _around(axis, x), _around(axis, out)
     rows, N, inner = x.shape
-    room = current_device().shared - 4 * THREADS
-    if x.dtype == "float32" and inner == 1 and N % 4 == 0 and room >= 4 * N:
+    if inner == 1 and can_keep_rows(N, x, out):
         launch(_rows, rows, THREADS, x.reshape(rows * N), N, out.reshape(rows * N), shared=4 * N)
     else:
         launch(_blocks, rows * inner, THREADS, x, out)

@@ -14,13 +14,13 @@ if SIMULATED:
     @cuda.jit(device=True)
     def load4(array, i):
         """Four neighbours of a flat array of float32 from position ``i``, a multiple of four, as a tuple."""
-        assert i % 4 == 0
+        assert i % 4 == 0 and array.ctypes.data % 16 == 0
         return array[i], array[i + 1], array[i + 2], array[i + 3]
 
     @cuda.jit(device=True)
     def store4(array, i, a, b, c, d):
         """Write four neighbours of a flat array of float32 from position ``i``, a multiple of four."""
-        assert i % 4 == 0
+        assert i % 4 == 0 and array.ctypes.data % 16 == 0
         array[i], array[i + 1], array[i + 2], array[i + 3] = a, b, c, d
 
 else:
