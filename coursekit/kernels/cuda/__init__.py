@@ -40,6 +40,11 @@ from coursekit.kernels.cuda.elementwise import (
 from coursekit.kernels.cuda.embedding import embedding, embedding_numbers, embedding_textbook
 from coursekit.kernels.cuda.layer_norm import layer_norm, layer_norm_blocks, layer_norm_textbook
 from coursekit.kernels.cuda.log_sum_exp import log_sum_exp, log_sum_exp_blocks, log_sum_exp_textbook
+from coursekit.kernels.cuda.log_sum_exp_grad import (
+    log_sum_exp_grad,
+    log_sum_exp_grad_blocks,
+    log_sum_exp_grad_textbook,
+)
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
 from coursekit.kernels.cuda.reduce import reduce, reduce_shuffles, reduce_textbook, reduce_tree
 from coursekit.kernels.cuda.rms_norm import rms_norm, rms_norm_blocks, rms_norm_textbook
@@ -49,6 +54,7 @@ from coursekit.kernels.cuda.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip_textbook,
 )
 from coursekit.kernels.cuda.softmax import softmax, softmax_blocks, softmax_textbook
+from coursekit.kernels.cuda.softmax_grad import softmax_grad, softmax_grad_blocks, softmax_grad_textbook
 
 rungs = boundary.rungs
 
@@ -82,6 +88,9 @@ __all__ = [
     "layer_norm_textbook",
     "log_sum_exp",
     "log_sum_exp_blocks",
+    "log_sum_exp_grad",
+    "log_sum_exp_grad_blocks",
+    "log_sum_exp_grad_textbook",
     "log_sum_exp_textbook",
     "matmul",
     "matmul_textbook",
@@ -106,6 +115,9 @@ __all__ = [
     "silu_textbook",
     "softmax",
     "softmax_blocks",
+    "softmax_grad",
+    "softmax_grad_blocks",
+    "softmax_grad_textbook",
     "softmax_textbook",
     "stream",
     "tanh",

@@ -16,7 +16,7 @@ from coursekit.kernels.cuda.warps import block_max, block_sum
 from coursekit.kernels.ops import OPS
 
 
-def _around(axis, x):
+def around(axis, x):
     """x as (outer, N, inner), on the same memory."""
     axis %= len(x.shape)
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
@@ -44,7 +44,7 @@ def softmax_textbook(x, *, axis=-1, out=None):
     own, and a thousand rows leave most of a GPU idle.
     """
     if out.size:
-        x, out = _around(axis, x), _around(axis, out)
+        x, out = around(axis, x), around(axis, out)
         launch(_textbook, blocks(x.shape[0] * x.shape[2], THREADS), THREADS, x, out)
 
 
@@ -76,7 +76,7 @@ def softmax_blocks(x, *, axis=-1, out=None):
     twice, as ``out`` keeps the exponentials until their sum is known.
     """
     if out.size:
-        x, out = _around(axis, x), _around(axis, out)
+        x, out = around(axis, x), around(axis, out)
         launch(_blocks, x.shape[0] * x.shape[2], THREADS, x, out)
 
 
@@ -131,7 +131,7 @@ def softmax(x, *, axis=-1, out=None):
     """
     if not out.size:
         return
-    x, out = _around(axis, x), _around(axis, out)
+    x, out = around(axis, x), around(axis, out)
     rows, N, inner = x.shape
     if inner == 1 and can_keep_rows(N, x, out):
         launch(_rows, rows, THREADS, x.reshape(rows * N), N, out.reshape(rows * N), shared=4 * N)
