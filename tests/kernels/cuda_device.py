@@ -46,6 +46,7 @@ SMALL = {
     "adam_step": ({"...": (3, 4)}, {"step": 3, "rate": 0.1}),
     "softmax_grad": ({"...": (3, 4)}, {}),
     "log_sum_exp_grad": ({"...": (2, 3), "N": 4}, {}),
+    "layer_norm_grad": ({"...": (3,), "N": 4}, {"eps": 0.1}),
     **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
 
@@ -187,14 +188,20 @@ def test_numbers_of_no_row_give_nan(function, D):
     assert np.isnan(got[[1, 2, 4, 5]]).all()
 
 
-@pytest.mark.parametrize("name", ["add", "bias_relu", "adam_step", "embedding"])
+@pytest.mark.parametrize("name", ["add", "bias_relu", "adam_step", "embedding", "layer_norm_grad"])
 def test_a_grid_that_goes_round(name, monkeypatch):
     """On one multiprocessor, so that a loop over fours has more than one turn without thousands of threads."""
     one = dataclasses.replace(SIMULATOR, multiprocessors=1)
     monkeypatch.setattr("coursekit.kernels.cuda.device.SIMULATOR", one)
-    sizes = {"adam_step": {"...": (2500,)}, "add": {"...": (2500,)}, "bias_relu": {"...": (700,), "N": 8}}
+    sizes = {
+        "add": {"...": (2500,)},
+        "adam_step": {"...": (2500,)},
+        "bias_relu": {"...": (700,), "N": 8},
+        "embedding": {"...": (700,), "V": 9, "D": 8},
+        "layer_norm_grad": {"...": (7,), "N": 12},
+    }
     op = OPS[name]
-    arrays = op.draw(np.random.default_rng(11), sizes.get(name, {"...": (700,), "V": 9, "D": 8}))
+    arrays = op.draw(np.random.default_rng(11), sizes[name])
     assert_agrees(op, cuda.rungs(name)[name](*arrays), arrays, {}, "float32")
 
 

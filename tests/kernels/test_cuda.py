@@ -20,7 +20,7 @@ def run(*arguments, simulator):
     if simulator:
         environment["NUMBA_ENABLE_CUDASIM"] = "1"
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200
     )
 
 

@@ -39,6 +39,11 @@ from coursekit.kernels.cuda.elementwise import (
 )
 from coursekit.kernels.cuda.embedding import embedding, embedding_numbers, embedding_textbook
 from coursekit.kernels.cuda.layer_norm import layer_norm, layer_norm_blocks, layer_norm_textbook
+from coursekit.kernels.cuda.layer_norm_grad import (
+    layer_norm_grad,
+    layer_norm_grad_blocks,
+    layer_norm_grad_textbook,
+)
 from coursekit.kernels.cuda.log_sum_exp import log_sum_exp, log_sum_exp_blocks, log_sum_exp_textbook
 from coursekit.kernels.cuda.log_sum_exp_grad import (
     log_sum_exp_grad,
@@ -85,6 +90,9 @@ __all__ = [
     "gelu_textbook",
     "layer_norm",
     "layer_norm_blocks",
+    "layer_norm_grad",
+    "layer_norm_grad_blocks",
+    "layer_norm_grad_textbook",
     "layer_norm_textbook",
     "log_sum_exp",
     "log_sum_exp_blocks",
