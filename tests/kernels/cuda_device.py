@@ -47,6 +47,7 @@ SMALL = {
     "softmax_grad": ({"...": (3, 4)}, {}),
     "log_sum_exp_grad": ({"...": (2, 3), "N": 4}, {}),
     "layer_norm_grad": ({"...": (3,), "N": 4}, {"eps": 0.1}),
+    "rms_norm_grad": ({"...": (3,), "N": 4}, {"eps": 0.1}),
     **{op.name: ({"...": (3, 4)}, {}) for op in ELEMENTWISE},
 }
 
@@ -188,7 +189,9 @@ def test_numbers_of_no_row_give_nan(function, D):
     assert np.isnan(got[[1, 2, 4, 5]]).all()
 
 
-@pytest.mark.parametrize("name", ["add", "bias_relu", "adam_step", "embedding", "layer_norm_grad"])
+@pytest.mark.parametrize(
+    "name", ["add", "bias_relu", "adam_step", "embedding", "layer_norm_grad", "rms_norm_grad"]
+)
 def test_a_grid_that_goes_round(name, monkeypatch):
     """On one multiprocessor, so that a loop over fours has more than one turn without thousands of threads."""
     one = dataclasses.replace(SIMULATOR, multiprocessors=1)
@@ -199,6 +202,7 @@ def test_a_grid_that_goes_round(name, monkeypatch):
         "bias_relu": {"...": (700,), "N": 8},
         "embedding": {"...": (700,), "V": 9, "D": 8},
         "layer_norm_grad": {"...": (7,), "N": 12},
+        "rms_norm_grad": {"...": (7,), "N": 12},
     }
     op = OPS[name]
     arrays = op.draw(np.random.default_rng(11), sizes[name])

@@ -53,6 +53,7 @@ from coursekit.kernels.cuda.log_sum_exp_grad import (
 from coursekit.kernels.cuda.matmul import matmul, matmul_textbook
 from coursekit.kernels.cuda.reduce import reduce, reduce_shuffles, reduce_textbook, reduce_tree
 from coursekit.kernels.cuda.rms_norm import rms_norm, rms_norm_blocks, rms_norm_textbook
+from coursekit.kernels.cuda.rms_norm_grad import rms_norm_grad, rms_norm_grad_blocks, rms_norm_grad_textbook
 from coursekit.kernels.cuda.scale_shift_gelu_scale_shift_clip import (
     scale_shift_gelu_scale_shift_clip,
     scale_shift_gelu_scale_shift_clip_fused,
@@ -112,6 +113,9 @@ __all__ = [
     "relu_textbook",
     "rms_norm",
     "rms_norm_blocks",
+    "rms_norm_grad",
+    "rms_norm_grad_blocks",
+    "rms_norm_grad_textbook",
     "rms_norm_textbook",
     "rungs",
     "scale_shift_gelu_scale_shift_clip",
