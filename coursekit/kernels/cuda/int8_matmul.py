@@ -10,7 +10,7 @@ from coursekit.kernels.cuda.arrays import boundary
 from coursekit.kernels.cuda.device import blocks, launch
 from coursekit.kernels.cuda.kernel import kernel
 from coursekit.kernels.cuda.tensor_cores import multiply_bytes
-from coursekit.kernels.cuda.vectors import add_fours, aligned, load4, store4
+from coursekit.kernels.cuda.vectors import add_fours, load4, store4
 from coursekit.kernels.cuda.word_tiles import LARGE, SMALL, launch_word_tiles, word_tiles, words
 from coursekit.kernels.ops import OPS
 from coursekit.kernels.ops.integer import FOUR
@@ -149,7 +149,7 @@ def int8_matmul(a, b, *, out=None):
         ValueError: shapes do not fit, a tensor is not on the GPU, or ``out`` cannot be written without harm.
     """
     K, N = b.shape
-    if K % 16 or N % 4 or not K * out.size or not aligned(a, b, out):
+    if K % 16 or N % 4 or not K * out.size:
         _multiply_fours(a, b, out)
     else:
         launch_word_tiles(KERNELS, words(a), words(b), K // 4, N, out)
@@ -217,7 +217,7 @@ def int8_matmul_packed(a, panels, *, columns=0, out=None):
             without harm.
     """
     K = a.shape[1]
-    if K % 16 or columns % 4 or not K * out.size or not aligned(a, panels, out):
+    if K % 16 or columns % 4 or not K * out.size:
         _multiply_packed(a, panels, out)
     else:
         launch_word_tiles(PACKED_KERNELS, words(a), words(panels), K // 4, columns, out)

@@ -8,16 +8,15 @@ import math
 from numba import cuda, float32
 
 from coursekit.kernels.cuda.arrays import boundary
-from coursekit.kernels.cuda.device import blocks, current_device, launch
-from coursekit.kernels.cuda.kernel import kernel, threads
+from coursekit.kernels.cuda.device import blocks, launch
+from coursekit.kernels.cuda.kernel import kernel
+from coursekit.kernels.cuda.rows import THREADS, can_keep_rows
 from coursekit.kernels.cuda.vectors import load4, store4
 from coursekit.kernels.cuda.warps import block_max, block_sum
 from coursekit.kernels.ops import OPS
 
-THREADS = threads(256)
 
-
-def _around(axis, x):
+def around(axis, x):
     """x as (outer, N, inner), on the same memory."""
     axis %= len(x.shape)
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
@@ -45,7 +44,7 @@ def softmax_textbook(x, *, axis=-1, out=None):
     own, and a thousand rows leave most of a GPU idle.
     """
     if out.size:
-        x, out = _around(axis, x), _around(axis, out)
+        x, out = around(axis, x), around(axis, out)
         launch(_textbook, blocks(x.shape[0] * x.shape[2], THREADS), THREADS, x, out)
 
 
@@ -77,7 +76,7 @@ def softmax_blocks(x, *, axis=-1, out=None):
     twice, as ``out`` keeps the exponentials until their sum is known.
     """
     if out.size:
-        x, out = _around(axis, x), _around(axis, out)
+        x, out = around(axis, x), around(axis, out)
         launch(_blocks, x.shape[0] * x.shape[2], THREADS, x, out)
 
 
@@ -111,8 +110,9 @@ def softmax(x, *, axis=-1, out=None):
 
     Along the last axis a block reads its row once, 128 bits at a time, keeps it in shared memory, and writes it once; a
     thread only ever meets its own numbers there, so no barrier is needed but those of the two reductions. Other axes,
-    float64, rows that shared memory does not hold, and those whose length is no multiple of four are left to
-    :func:`softmax_blocks`. The error is at most (N/128 + 40) · 2⁻²⁴ of each result in float32.
+    float64, rows that shared memory does not hold, those whose length is no multiple of four, and arrays that begin at
+    no multiple of 16 bytes are left to :func:`softmax_blocks`. The error is at most (N/128 + 40) · 2⁻²⁴ of each result
+    in float32.
 
     Args:
         x: any shape of one dimension or more, float32 or float64; NumPy array, device array, or torch
@@ -131,10 +131,9 @@ def softmax(x, *, axis=-1, out=None):
     """
     if not out.size:
         return
-    x, out = _around(axis, x), _around(axis, out)
+    x, out = around(axis, x), around(axis, out)
     rows, N, inner = x.shape
-    room = current_device().shared - 4 * THREADS
-    if x.dtype == "float32" and inner == 1 and N % 4 == 0 and room >= 4 * N:
+    if inner == 1 and can_keep_rows(N, x, out):
         launch(_rows, rows, THREADS, x.reshape(rows * N), N, out.reshape(rows * N), shared=4 * N)
     else:
         launch(_blocks, rows * inner, THREADS, x, out)

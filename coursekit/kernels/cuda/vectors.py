@@ -10,28 +10,18 @@ from numba import cuda
 
 from coursekit.kernels.cuda.kernel import SIMULATED
 
-
-def aligned(*arrays) -> bool:
-    """Whether device arrays start at multiples of 16 bytes: new ones do, a slice of one may not."""
-    return not any(_start(array) % 16 for array in arrays)
-
-
-def _start(array) -> int:
-    return array._ary.ctypes.data if SIMULATED else array.__cuda_array_interface__["data"][0]
-
-
 if SIMULATED:
 
     @cuda.jit(device=True)
     def load4(array, i):
         """Four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four, as a tuple."""
-        assert i % 4 == 0
+        assert i % 4 == 0 and array.ctypes.data % 16 == 0
         return array[i], array[i + 1], array[i + 2], array[i + 3]
 
     @cuda.jit(device=True)
     def store4(array, i, a, b, c, d):
         """Write four neighbours of a flat array of four-byte numbers from position ``i``, a multiple of four."""
-        assert i % 4 == 0
+        assert i % 4 == 0 and array.ctypes.data % 16 == 0
         array[i], array[i + 1], array[i + 2], array[i + 3] = a, b, c, d
 
     @cuda.jit(device=True)

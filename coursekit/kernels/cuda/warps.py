@@ -2,12 +2,8 @@
 
 A warp is 32 threads that run together, and one can read a register of another: a shuffle. So 32 numbers are one after
 five steps, without memory and without waiting. The simulator has no warps. There twins in shared memory do the same,
-with barriers: ``_by_tree`` and ``_by_places``, the only things in this file that the GPU does not run. They ask their
-thread for a barrier, not ``cuda``, which the simulator takes away from a device function of another file as soon as one
-of the threads has returned.
+with barriers: ``by_tree``, which on the GPU is a rung of :func:`reduce` and nothing else, and ``_by_places``.
 """
-
-from threading import current_thread
 
 from numba import cuda
 
@@ -24,23 +20,24 @@ def block_reduction(combine, identity):
     The block has one dimension, of a power of two and at least 32 threads; ``scratch`` is shared memory with a place
     for each. The order is the same in each run. It ends with a barrier, so ``scratch`` may be used again at once.
     """
-    return _by_tree(combine) if SIMULATED else _by_shuffles(combine, identity)
+    return by_tree(combine) if SIMULATED else _by_shuffles(combine, identity)
 
 
-def _by_tree(combine):
+def by_tree(combine):
+    """As :func:`block_reduction`, in shared memory: half as many threads add in each step, with a barrier after it."""
+
     @cuda.jit(device=True)
     def reduce(value, scratch):
-        here = current_thread()
-        t, half = here.threadIdx.x, here._manager._block_dim[0] // 2
+        t, half = cuda.threadIdx.x, cuda.blockDim.x // 2
         scratch[t] = value
-        here.syncthreads()
+        cuda.syncthreads()
         while half > 0:
             if t < half:
                 scratch[t] = combine(scratch[t], scratch[t + half])
-            here.syncthreads()
+            cuda.syncthreads()
             half //= 2
         value = scratch[0]
-        here.syncthreads()
+        cuda.syncthreads()
         return value
 
     return reduce
@@ -81,14 +78,13 @@ def team_reduction(combine, size):
 def _by_places(combine, size):
     @cuda.jit(device=True)
     def reduce(value, scratch):
-        here = current_thread()
-        t = here.threadIdx.x
+        t = cuda.threadIdx.x
         scratch[t] = value
-        here.syncthreads()
+        cuda.syncthreads()
         value = scratch[t - t % size]
         for i in range(1, size):
             value = combine(value, scratch[t - t % size + i])
-        here.syncthreads()
+        cuda.syncthreads()
         return value
 
     return reduce
@@ -107,25 +103,25 @@ def _by_near_shuffles(combine, size):
 
 
 @cuda.jit(device=True)
-def _larger(a, b):
+def larger(a, b):
     """As ``max``, but nan wins, as in NumPy and torch."""
     return a if a > b or a != a else b
 
 
 @cuda.jit(device=True)
-def _sum(a, b):
+def add(a, b):
     return a + b
 
 
-block_sum = block_reduction(_sum, 0.0)
-block_max = block_reduction(_larger, float("-inf"))
+block_sum = block_reduction(add, 0.0)
+block_max = block_reduction(larger, float("-inf"))
 
 
 def team_sum(size):
     """The sum over each ``size`` neighbouring threads: :func:`team_reduction`."""
-    return team_reduction(_sum, size)
+    return team_reduction(add, size)
 
 
 def team_max(size):
     """The maximum over each ``size`` neighbouring threads: :func:`team_reduction`."""
-    return team_reduction(_larger, size)
+    return team_reduction(larger, size)

@@ -44,6 +44,8 @@ BIAS_GELU = Operation(
         Case("tiny rows, erf", "tiny", {"...": (3,), "N": 7}),
         Case("tiny rows, tanh", "tiny", {"...": (2, 2), "N": 3}, {"approximate": "tanh"}),
         Case("longer than a block", "tiny", {"...": (3,), "N": 50}),
+        Case("tiny fours, erf", "tiny", {"...": (3, 5), "N": 12}),
+        Case("tiny fours, tanh", "tiny", {"...": (3,), "N": 264}, {"approximate": "tanh"}),
         Case("tiny vector", "tiny", {"...": (), "N": 4}),
         Case("nothing", "tiny", {"...": (0,), "N": 3}),
     ),
@@ -77,6 +79,8 @@ ROWS = (
     Case("rows of none", "test", {"...": (5,), "N": 0}),
     Case("tiny rows", "tiny", {"...": (3,), "N": 7}),
     Case("longer than a block", "tiny", {"...": (3,), "N": 50}),
+    Case("tiny fours", "tiny", {"...": (3, 5), "N": 12}),
+    Case("fours, longer than a block", "tiny", {"...": (3,), "N": 264}),
     Case("nothing", "tiny", {"...": (0,), "N": 3}),
 )
 

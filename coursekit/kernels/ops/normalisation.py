@@ -43,6 +43,7 @@ SOFTMAX = Operation(
         Case("a few rows", "tiny", {"...": (2, 5)}),
         Case("longer than the block", "tiny", {"...": (2, 70)}),
         Case("just the block", "tiny", {"...": (1, 64)}),
+        Case("fours, longer than the block", "tiny", {"...": (2, 264)}),
         Case("middle axis", "tiny", {"...": (2, 5, 2)}, {"axis": 1}),
         Case("tiny vector", "tiny", {"...": (7,)}, {"axis": 0}),
         Case("nothing", "tiny", {"...": (0, 3)}),
@@ -92,6 +93,7 @@ NORM_CASES = (
     Case("rows of none", "test", {"...": (5,), "N": 0}),
     Case("a few rows", "tiny", {"...": (2,), "N": 5}),
     Case("longer than the block", "tiny", {"...": (2,), "N": 70}),
+    Case("fours, longer than the block", "tiny", {"...": (2,), "N": 264}),
     Case("tiny vector", "tiny", {"...": (), "N": 7}),
     Case("nothing", "tiny", {"...": (0,), "N": 3}),
 )

@@ -38,6 +38,7 @@ def _rows(options):
         Case("rows of none", "test", {"...": (5,), "N": 0}, options),
         Case("a few rows", "tiny", {"...": (2,), "N": 5}, options),
         Case("longer than the block", "tiny", {"...": (2,), "N": 70}, options),
+        Case("fours, longer than the block", "tiny", {"...": (2,), "N": 264}, options),
         Case("tiny vector", "tiny", {"...": (), "N": 7}, options),
         Case("nothing", "tiny", {"...": (0,), "N": 3}, options),
     )

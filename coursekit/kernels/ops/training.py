@@ -91,6 +91,7 @@ EMBEDDING = Operation(
         Case("no words", "test", {"...": (0,), "V": 3, "D": 5}),
         Case("no words, no rows", "test", {"...": (0,), "V": 0, "D": 5}),
         Case("tiny", "tiny", {"...": (2, 3), "V": 4, "D": 5}),
+        Case("tiny fours", "tiny", {"...": (2, 3), "V": 4, "D": 12}),
     ),
 )
 
