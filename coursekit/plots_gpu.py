@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from coursekit.measure.gpu_count import SECTOR
-from coursekit.measure.gpu_run import WARP
+from coursekit.measure.gpu_books import WARP
 from coursekit.plots import COLOURS, Picture
 
 HATCHES = ("", "//", "..", "xx")

@@ -6,7 +6,8 @@ from itertools import groupby
 
 import numpy as np
 
-from coursekit.measure.gpu_run import WARP, Cuda, Index, Recorder, TracedArray, as_plain
+from coursekit.measure.gpu_books import WARP, Recorder
+from coursekit.measure.gpu_run import Cuda, Index, TracedArray, as_plain
 
 
 class Stopped(BaseException):
@@ -39,7 +40,9 @@ class Thread(threading.Thread):
         self.back.release()
 
     def wait(self, where, offer=None):
-        """Give the baton back until all are here; for a shuffle, with the value that others may have."""
+        """Give the baton back until all are here; for a shuffle, with the value that others may have.
+
+        ``offer`` is that value and a function that says of which lane this one wants it, or None for those of all."""
         self.waits_at, self.offer = where, offer
         self.back.release()
         self.baton.acquire()
@@ -120,7 +123,10 @@ def _let_warps_go_on(live: list[Thread]) -> bool:
             offers = {thread.number % WARP: thread.offer for thread in warp}
             for lane, thread in zip(offers, warp, strict=True):
                 value, source = thread.offer
-                thread.answer = offers.get(source(lane), (value,))[0]
+                if source is None:
+                    thread.answer = {other: offer[0] for other, offer in offers.items()}
+                else:
+                    thread.answer = offers.get(source(lane), (value,))[0]
                 thread.waits_at = None
             any_went = True
     return any_went

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.measure.gpu_run import READ, WARP
+from coursekit.measure.gpu_books import READ, WARP
 
 SECTOR, LINE, BANKS, WORD = 32, 128, 32, 4
 

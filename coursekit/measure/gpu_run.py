@@ -8,75 +8,17 @@ The threads of a block run in turns. One runs until it waits at a barrier, then 
 numbers, and they go on when all have arrived.
 """
 
-import bisect
 import dis
 import sys
-from array import array
 from types import CellType, FunctionType, ModuleType, SimpleNamespace
 
 import numpy as np
 
-WARP = 32
-READ, WRITE, ATOMIC = range(3)
+from coursekit.measure.gpu_books import ATOMIC, READ, WARP, WRITE, Recorder
+from coursekit.measure.gpu_twins import twins
+
 DYNAMIC = 1 << 20
 """Where shared memory whose size is known at the launch only begins, away from the rest."""
-COLUMNS = ("array", "address", "bytes", "kind", "site", "block", "thread", "epoch", "warp_epoch")
-"""Of an access: epoch counts the barriers that the thread has passed, warp_epoch its ``syncwarp``."""
-
-
-class Recorder:
-    """The books: what was accessed, and where in the source.
-
-    Attributes:
-        rows: one number for each of COLUMNS, access after access.
-        sites: the line of each place in the source from which memory is accessed.
-        names: of the arrays, with ``spaces``, "global" or "shared", beside them.
-        barriers: how many a thread has passed, at most.
-    """
-
-    def __init__(self, most: int):
-        self.rows, self.most = array("q"), most * len(COLUMNS)
-        self.sites, self.names, self.spaces, self.barriers = [], [], [], 0
-        self._numbers, self._places, self.thread, self.code = {}, {}, None, None
-
-    def site(self, frame) -> int:
-        """The number of the place where the frame stands, called from where it was called."""
-        code, outer = frame.f_code, frame
-        key = code, frame.f_lasti
-        while outer.f_code is not self.code:
-            outer = outer.f_back
-            key += outer.f_code, outer.f_lasti
-        key = tuple(map(id, key[::2])) + key[1::2]
-        if key not in self._numbers:
-            self._numbers[key] = self._new_site(frame)
-        return self._numbers[key]
-
-    def _new_site(self, frame) -> int:
-        """Python may point at an instruction or at the caches behind it, which are one place: so it is found again."""
-        place, outer = [], frame
-        while outer is not None:
-            starts = [i.offset for i in dis.get_instructions(outer.f_code)]
-            place += outer.f_code, starts[bisect.bisect(starts, outer.f_lasti) - 1]
-            outer = None if outer.f_code is self.code else outer.f_back
-        number = self._places.setdefault(tuple(place), len(self.sites))
-        if number == len(self.sites):
-            self.sites.append((frame.f_code.co_filename, frame.f_lineno))
-        return number
-
-    def new_array(self, name: str, space: str) -> int:
-        self.names.append(name)
-        self.spaces.append(space)
-        return len(self.names) - 1
-
-    def note(self, number, address, nbytes, kind, frame) -> None:
-        t = self.thread
-        if len(self.rows) >= self.most:
-            raise RuntimeError(
-                f"the kernel makes more than {self.most // len(COLUMNS):,} accesses: trace a smaller problem"
-            )
-        self.rows.extend(
-            (number, address, nbytes, kind, self.site(frame), t.block, t.number, t.epoch, t.warp_epoch)
-        )
 
 
 class TracedArray:
@@ -127,25 +69,6 @@ class TracedArray:
 def _is_part(where, ndim: int) -> bool:
     where = where if isinstance(where, tuple) else (where,)
     return len(where) < ndim or any(isinstance(i, slice) for i in where)
-
-
-def _load4(x, i):
-    """The twin of ``vectors.load4``: one access of 16 bytes."""
-    x.books.note(x.number, _aligned(x, i), 4 * x.dtype.itemsize, READ, sys._getframe(1))
-    return tuple(x.data[i : i + 4])
-
-
-def _store4(x, i, a, b, c, d):
-    x.books.note(x.number, _aligned(x, i), 4 * x.dtype.itemsize, WRITE, sys._getframe(1))
-    x.data[i : i + 4] = a, b, c, d
-
-
-def _aligned(x: TracedArray, i) -> int:
-    x.address(i + 3)
-    if x.address(i) % (4 * x.dtype.itemsize):
-        name = x.books.names[x.number]
-        raise IndexError(f"four elements from {name}[{i}]: their address is no multiple of their bytes")
-    return x.address(i)
 
 
 class Cuda:
@@ -283,9 +206,7 @@ def _assigned(frame) -> str:
 
 def as_plain(function, cuda: Cuda):
     """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced."""
-    from coursekit.kernels.cuda import vectors
-
-    known = {id(vectors.load4): _load4, id(vectors.store4): _store4}
+    known = twins(cuda._books)
 
     def replaced(value):
         if id(value) in known:

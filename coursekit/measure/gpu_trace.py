@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coursekit.measure.gpu_blocks import check_block, run, sizes
+from coursekit.measure.gpu_books import COLUMNS, READ, WARP
 from coursekit.measure.gpu_count import SECTOR, Traffic, requests, traffic_of
 from coursekit.measure.gpu_races import Race, races_in
-from coursekit.measure.gpu_run import COLUMNS, READ, WARP
 from coursekit.measure.text import html_table, text_table
 
 
@@ -152,7 +152,7 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
             of ``cuda`` it may use indices, shared and local arrays, barriers, shuffles and the simpler atomics.
         grid: blocks; an int, or a tuple of up to three.
         threads: in a block, alike.
-        arguments: NumPy arrays and numbers.
+        arguments: NumPy arrays, numbers, and tuples of numbers.
         shared: bytes of shared memory whose size is known at the launch only.
         most: accesses after which it gives up.
 
@@ -170,7 +170,11 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
     if len(names) != len(arguments):
         raise TypeError(f"the kernel takes {len(names)} arguments ({', '.join(names)}); got {len(arguments)}")
     for name, value in zip(names, arguments, strict=True):
-        if not isinstance(value, (np.ndarray, np.number, int, float)):
+        numbers = value if isinstance(value, tuple) else (value,)
+        is_known = isinstance(value, np.ndarray) or all(
+            isinstance(n, (np.number, int, float)) for n in numbers
+        )
+        if not is_known:
             raise TypeError(f"{name} must be a NumPy array or a number; got {type(value).__name__}")
     books, results = run(kernel, names, grid, block, arguments, shared, most)
     return _counted(books, results, grid, block)

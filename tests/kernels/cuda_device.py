@@ -145,13 +145,13 @@ def test_in_place_on_the_device(op, function):
     assert_agrees(op, to_host(outs if len(outs) > 1 else outs[0]), arrays, options, "float32")
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if OPS[name].inputs[0].dtype == "T"])
+@pytest.mark.parametrize("name", SMALL)
 def test_arrays_that_begin_at_no_multiple_of_16_bytes(name):
     op, (sizes, options) = OPS[name], SMALL[name]
     if "axis" in options:
         sizes, options = {"...": (3, 4)}, {}
-    arrays = op.draw(np.random.default_rng(6), sizes)
-    shifted = [device.to_device(np.append(np.float32(0), a))[1:].reshape(a.shape) for a in arrays]
+    arrays = op.draw(np.random.default_rng(6), sizes, **options)
+    shifted = [device.to_device(np.append(np.zeros(1, a.dtype), a))[1:].reshape(a.shape) for a in arrays]
     got = cuda.rungs(name)[name](*shifted, **options)
     assert_agrees(op, to_host(got), arrays, options, "float32")
 

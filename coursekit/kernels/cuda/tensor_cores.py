@@ -39,30 +39,36 @@ def sum_place(lane, i):
     return lane // 4 + 8 * (i // 2), 2 * (lane % 4) + i % 2
 
 
-def _numbers(words, dtype):
-    return np.array(words, np.uint32).view(dtype)
+def put_numbers(lane, left_words, right_words, dtype, left, right):
+    """Write what a thread holds to where it stands in the two matrices, number by number, as the PTX ISA says."""
+    per = 4 // np.dtype(dtype).itemsize
+    group, member = lane // 4, lane % 4
+    for i, number in enumerate(np.array(left_words, np.uint32).view(dtype)):
+        row = group if i // per % 2 == 0 else group + 8
+        left[row, member * per + i % per + (0 if i < 2 * per else 4 * per)] = number
+    for i, number in enumerate(np.array(right_words, np.uint32).view(dtype)):
+        right[member * per + i % per + (0 if i < per else 4 * per), group] = number
+
+
+def of_sum(lane, i):
+    """Row and column of the i-th of a thread's four sums, as the PTX ISA says."""
+    return lane // 4 + (0 if i < 2 else 8), lane % 4 * 2 + i % 2
 
 
 def _twin(dtype, wide):
     """The product for the simulator, of numbers of a NumPy dtype that are summed in Numba's type ``wide``."""
-    per = 4 // np.dtype(dtype).itemsize
-    most, depth = 1024 // WARP, WORDS * per
+    most, depth = 1024 // WARP, WORDS * 4 // np.dtype(dtype).itemsize
 
     @cuda.jit(device=True)
     def multiply(a0, a1, a2, a3, b0, b1, c0, c1, c2, c3):
         left = cuda.shared.array((most, ROWS, depth), dtype=wide)
         right = cuda.shared.array((most, depth, COLUMNS), dtype=wide)
         warp, lane = divmod(cuda.threadIdx.x, WARP)
-        group, member = divmod(lane, 4)
-        for i, number in enumerate(_numbers((a0, a1, a2, a3), dtype)):
-            row = group if i // per % 2 == 0 else group + 8
-            left[warp, row, member * per + i % per + (0 if i < 2 * per else 4 * per)] = number
-        for i, number in enumerate(_numbers((b0, b1), dtype)):
-            right[warp, member * per + i % per + (0 if i < per else 4 * per), group] = number
+        put_numbers(lane, (a0, a1, a2, a3), (b0, b1), dtype, left[warp], right[warp])
         cuda.syncthreads()
         sums = [c0, c1, c2, c3]
         for i in range(4):
-            row, column = group if i < 2 else group + 8, member * 2 + i % 2
+            row, column = of_sum(lane, i)
             for k in range(depth):
                 sums[i] += left[warp, row, k] * right[warp, k, column]
         cuda.syncthreads()

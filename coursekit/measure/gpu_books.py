@@ -1,0 +1,65 @@
+"""The books that are kept of a traced kernel: each access to memory, and the place in the source that it comes from."""
+
+import bisect
+import dis
+from array import array
+
+READ, WRITE, ATOMIC = range(3)
+WARP = 32
+COLUMNS = ("array", "address", "bytes", "kind", "site", "block", "thread", "epoch", "warp_epoch")
+"""Of an access: epoch counts the barriers that the thread has passed, warp_epoch its ``syncwarp``."""
+
+
+class Recorder:
+    """The books: what was accessed, and where in the source.
+
+    Attributes:
+        rows: one number for each of COLUMNS, access after access.
+        sites: the line of each place in the source from which memory is accessed.
+        names: of the arrays, with ``spaces``, "global" or "shared", beside them.
+        barriers: how many a thread has passed, at most.
+    """
+
+    def __init__(self, most: int):
+        self.rows, self.most = array("q"), most * len(COLUMNS)
+        self.sites, self.names, self.spaces, self.barriers = [], [], [], 0
+        self._numbers, self._places, self.thread, self.code = {}, {}, None, None
+
+    def site(self, frame) -> int:
+        """The number of the place where the frame stands, called from where it was called."""
+        code, outer = frame.f_code, frame
+        key = code, frame.f_lasti
+        while outer.f_code is not self.code:
+            outer = outer.f_back
+            key += outer.f_code, outer.f_lasti
+        key = tuple(map(id, key[::2])) + key[1::2]
+        if key not in self._numbers:
+            self._numbers[key] = self._new_site(frame)
+        return self._numbers[key]
+
+    def _new_site(self, frame) -> int:
+        """Python may point at an instruction or at the caches behind it, which are one place: so it is found again."""
+        place, outer = [], frame
+        while outer is not None:
+            starts = [i.offset for i in dis.get_instructions(outer.f_code)]
+            place += outer.f_code, starts[bisect.bisect(starts, outer.f_lasti) - 1]
+            outer = None if outer.f_code is self.code else outer.f_back
+        number = self._places.setdefault(tuple(place), len(self.sites))
+        if number == len(self.sites):
+            self.sites.append((frame.f_code.co_filename, frame.f_lineno))
+        return number
+
+    def new_array(self, name: str, space: str) -> int:
+        self.names.append(name)
+        self.spaces.append(space)
+        return len(self.names) - 1
+
+    def note(self, number, address, nbytes, kind, frame) -> None:
+        t = self.thread
+        if len(self.rows) >= self.most:
+            raise RuntimeError(
+                f"the kernel makes more than {self.most // len(COLUMNS):,} accesses: trace a smaller problem"
+            )
+        self.rows.extend(
+            (number, address, nbytes, kind, self.site(frame), t.block, t.number, t.epoch, t.warp_epoch)
+        )
