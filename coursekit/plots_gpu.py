@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from coursekit.measure.gpu_count import SECTOR
-from coursekit.measure.gpu_books import WARP
+from coursekit.measure.gpu.books import WARP
+from coursekit.measure.gpu.count import SECTOR
 from coursekit.plots import COLOURS, Picture
 
 HATCHES = ("", "//", "..", "xx")

@@ -14,7 +14,7 @@ _HOME_OF = {
     "chains": ("fma_rate",),
     "counts": ("Counts", "LayerCount", "count", "count_op"),
     "tallies": ("Tally", "tally"),
-    "gpu_trace": ("Race", "Request", "Trace", "Traffic", "trace"),
+    "gpu": ("Race", "Request", "Trace", "Traffic", "trace"),
     "scores": ("Difference", "Estimate", "Quality", "mcnemar", "quality"),
     "ledger": ("Ledger", "Row"),
     "doctor": ("Finding", "print_report", "report"),

@@ -21,7 +21,8 @@ from coursekit.kernels.contract import Case
 from coursekit.kernels.cuda import arrays as arrays_of_cuda
 from coursekit.kernels.cuda.device import SIMULATOR
 from coursekit.kernels.ops import OPS
-from coursekit.measure import gpu_run, trace
+from coursekit.measure import trace
+from coursekit.measure.gpu import run as gpu_run
 
 from .agreement import assert_agrees, worst
 

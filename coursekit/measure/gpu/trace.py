@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from coursekit.measure.gpu_blocks import check_block, run, sizes
-from coursekit.measure.gpu_books import COLUMNS, READ, WARP
-from coursekit.measure.gpu_count import SECTOR, Traffic, requests, traffic_of
-from coursekit.measure.gpu_races import Race, races_in
+from coursekit.measure.gpu.blocks import check_block, run, sizes
+from coursekit.measure.gpu.books import COLUMNS, READ, WARP
+from coursekit.measure.gpu.count import SECTOR, Traffic, requests, traffic_of
+from coursekit.measure.gpu.races import Race, races_in
 from coursekit.measure.text import html_table, text_table
 
 

@@ -1,4 +1,4 @@
-"""Sectors and passes: what the accesses of a :mod:`coursekit.measure.gpu_trace` cost, in arrays of NumPy's.
+"""Sectors and passes: what the accesses of a :mod:`coursekit.measure.gpu.trace` cost, in arrays of NumPy's.
 
 ``c`` is a dict of columns everywhere, with an entry for each access.
 """
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.measure.gpu_books import READ, WARP
+from coursekit.measure.gpu.books import READ, WARP
 
 SECTOR, LINE, BANKS, WORD = 32, 128, 32, 4
 

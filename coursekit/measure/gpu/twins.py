@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from coursekit.measure.gpu_books import READ, WRITE
+from coursekit.measure.gpu.books import READ, WRITE
 
 
 def twins(books) -> dict:

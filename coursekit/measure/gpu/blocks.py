@@ -1,4 +1,4 @@
-"""Blocks and grids for :mod:`coursekit.measure.gpu_run`: who runs next, and what lets those who wait go on."""
+"""Blocks and grids for :mod:`coursekit.measure.gpu.run`: who runs next, and what lets those who wait go on."""
 
 import math
 import threading
@@ -6,8 +6,8 @@ from itertools import groupby
 
 import numpy as np
 
-from coursekit.measure.gpu_books import WARP, Recorder
-from coursekit.measure.gpu_run import Cuda, Index, TracedArray, as_plain
+from coursekit.measure.gpu.books import WARP, Recorder
+from coursekit.measure.gpu.run import Cuda, Index, TracedArray, as_plain
 
 
 class Stopped(BaseException):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.measure.gpu_books import ATOMIC, READ, WARP
-from coursekit.measure.gpu_count import key_of, split
+from coursekit.measure.gpu.books import ATOMIC, READ, WARP
+from coursekit.measure.gpu.count import key_of, split
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from types import CellType, FunctionType, ModuleType, SimpleNamespace
 
 import numpy as np
 
-from coursekit.measure.gpu_books import ATOMIC, READ, WARP, WRITE, Recorder
-from coursekit.measure.gpu_twins import twins
+from coursekit.measure.gpu.books import ATOMIC, READ, WARP, WRITE, Recorder
+from coursekit.measure.gpu.twins import twins
 
 DYNAMIC = 1 << 20
 """Where shared memory whose size is known at the launch only begins, away from the rest."""
