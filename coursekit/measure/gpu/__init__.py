@@ -2,6 +2,6 @@
 
 from coursekit.measure.gpu.count import Traffic
 from coursekit.measure.gpu.races import Race
-from coursekit.measure.gpu.trace import Request, Trace, trace
+from coursekit.measure.gpu.tracing import Request, Trace, trace
 
 __all__ = ["Race", "Request", "Trace", "Traffic", "trace"]

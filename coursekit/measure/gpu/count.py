@@ -1,4 +1,4 @@
-"""Sectors and passes: what the accesses of a :mod:`coursekit.measure.gpu.trace` cost, in arrays of NumPy's.
+"""Sectors and passes: what the accesses of a :mod:`coursekit.measure.gpu.tracing` cost, in arrays of NumPy's.
 
 ``c`` is a dict of columns everywhere, with an entry for each access.
 """
