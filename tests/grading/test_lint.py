@@ -370,6 +370,13 @@ def test_race_points_count(tmp_path):
     assert "tasks have 8" in findings(tmp_path, add, {"coursekit": {"points": 6}})[0].text
 
 
+def test_what_is_counted_asks_for_what_is_allowed(tmp_path):
+    (found,) = findings(tmp_path, put(JUDGE, code(RACE, "race", "double", points=2, counts="steps")))
+    assert "what it may use (allow)" in found.text
+    found = findings(tmp_path, put(JUDGE, code(RACE, "race", "double", points=2, counts=3)))[0]
+    assert "counts of the race of 'double' has to be a word" in found.text
+
+
 def test_a_notebook_without_tasks_is_no_exercise(tmp_path):
     (found,) = lint(write_notebook(tmp_path / "a.ipynb", []))
     assert "there is no task" in found.text

@@ -104,6 +104,42 @@ def test_points_of_a_race_are_part_of_the_exercise(racing):
     assert racing.points == 6 + 4 and racing.tasks["total"].race_points == 4
 
 
+COUNTED = """from coursekit.grading.judge import race
+
+
+def steps(x):
+    count = []
+    value = total(type("Counted", (), {"__iter__": lambda self: (count.append(v) or v for v in x)})())
+    return value, %s
+
+
+race(steps, lambda rng: [rng.normal(size=100)])"""
+TWICE = TOTAL.replace("    s = 0.0", "    for v in x: pass\n    s = 0.0")
+
+
+def test_a_race_that_counts_takes_no_time(tmp_path, pool):
+    cells = key_cells()
+    cells.insert(12, code(COUNTED % "len(count)", "race", "total", points=4, counts="steps", none=3))
+    key = load_key(write_notebook(tmp_path / "solutions" / "00_small.ipynb", cells))
+    right, wanted = {name: task.solution for name, task in key.tasks.items()}, expected(key, 3, pool=pool)
+
+    def counted(source):
+        answers = right | {"total": source}
+        result = race.add_races(key, answers, mark(key, answers, wanted, 3, pool=pool), pool)
+        return next(m for m in result.marks if m.title.endswith(": steps"))
+
+    assert (counted(TOTAL).points, counted(TOTAL).status) == (4, "fast")
+    twice = counted(TWICE)
+    assert (twice.points, twice.status) == (1, "slow") and twice.message.startswith("600 steps, 2.00 times")
+    assert "once its answer is right" in counted("def total(x):\n    return 0.0").message
+    few = TOTAL.replace("in x:", "in x if hasattr(x, '__len__') else ():")
+    assert "number of steps above 0" in counted(few).message
+
+
+def test_counts_earn_all_up_to_1_1():
+    assert [race.points_for(r, 4, 3, race.FULL_COUNT) for r in (0.5, 1.1, 1.11, 3)] == [4, 4, 3, 0]
+
+
 @pytest.mark.slow
 def test_the_solution_is_as_fast_as_itself_ten_times_out_of_ten(run):
     for _ in range(10):

@@ -371,3 +371,111 @@ def test_it_shows_itself():
     got = trace(tree_without_a_barrier, 1, 64, np.ones(64, np.float32), np.zeros(1, np.float32))
     assert "s" in repr(got) and "3 barriers, race in s: line" in repr(got)
     assert "<table>" in got._repr_html_() and "s[t] += s[t + half]" in got._repr_html_()
+
+
+STASH, PAIRS, TABLE, SCALE = [], ([], 1), np.arange(4, dtype=np.float32), 2
+PUT = STASH.append
+
+
+class Place:
+    x = STASH
+
+
+def helper(v, stash=[]):  # noqa: B006
+    stash.append(v)
+
+
+@cuda.jit(device=True)
+def remembers(v, stash=[]):  # noqa: B006
+    return stash
+
+
+def into_a_list(x):
+    STASH[0] = x[0]
+
+
+def into_a_tuple_of_lists(x):
+    PAIRS[0][0] = x[0]
+
+
+def through_a_method(x):
+    PUT(x[0])
+
+
+def into_a_class(x):
+    Place.x[0] = x[0]
+
+
+def through_a_function(x):
+    helper(x[0])
+
+
+def through_a_default(x):
+    remembers(x[0])
+
+
+def into_a_global(x):
+    global SCALE
+    SCALE = x[0]
+
+
+def onto_a_type(x):
+    place = float32
+    place.x = x[0]
+
+
+def within_another():
+    kept = 0
+
+    def kernel(x):
+        nonlocal kept
+        kept = x[0]
+
+    return kernel
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        into_a_list,
+        into_a_tuple_of_lists,
+        through_a_method,
+        into_a_class,
+        through_a_function,
+        through_a_default,
+        into_a_global,
+        onto_a_type,
+        within_another(),
+    ],
+)
+def test_threads_share_nothing_that_is_not_counted(kernel):
+    with pytest.raises(TypeError, match=r"from outside of it|not its own"):
+        trace(kernel, 1, 2, np.ones(2, np.float32))
+    assert STASH == [] and PAIRS == ([], 1) and SCALE == 2
+
+
+def with_constants(out):
+    i = cuda.grid(1)
+    out[i] = min(TABLE[i], float32(SCALE)) + math.sqrt(PAIR_OF_NUMBERS[1])
+
+
+def into_a_table(out):
+    TABLE[0] = 7
+
+
+PAIR_OF_NUMBERS = (1, 4)
+
+
+def test_constants_from_outside_are_constants():
+    assert trace(with_constants, 1, 4, np.zeros(4, np.float32)).arrays["out"].tolist() == [2, 3, 4, 4]
+    with pytest.raises(ValueError, match="read-only"):
+        trace(into_a_table, 1, 4, np.zeros(4, np.float32))
+
+
+def test_more_shared_memory_than_a_block_has():
+    def hoards(x):
+        whole = cuda.shared.array(12289, "float32")
+        whole[0] = x[0]
+
+    with pytest.raises(ValueError, match=r"a block has 49,152 bytes of shared memory; got 49,168"):
+        trace(hoards, 1, 1, np.ones(1, np.float32))

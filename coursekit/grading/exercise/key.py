@@ -8,7 +8,7 @@ answer     what the learner writes, between ``# BEGIN SOLUTION`` and ``# END SOL
 wrong      a typical wrong answer, and in ``hint`` the words its visible check must say
 check      visible, instant feedback in the notebook
 judge      hidden; emits values for inputs that the learner has not seen
-race       hidden, at most one a task; timed from outside against the solution, for ``points`` of its own
+race       hidden, at most one a task; time, or what it ``counts``, against the solution's, for own ``points``
 =========  ===========================================================================
 
 ``METADATA`` says what else each may carry; docs/exercises.md says what it means.
@@ -30,7 +30,7 @@ METADATA = {
     "wrong": ("hint",),
     "check": (),
     "judge": ("rtol", "atol", "timeout"),
-    "race": ("points", "none"),
+    "race": ("points", "none", "counts"),
 }
 ROLES = tuple(METADATA)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,57}")  # role and name make a cell's id, of 64 characters at most
@@ -50,7 +50,8 @@ class Task:
     """One task of an exercise. ``timeout`` is in seconds and holds for each of its cells.
 
     ``race`` is the source of its race cell, empty where it has none; ``race_points`` are what speed can earn, and
-    ``race_none`` is how many times the solution's time earns none of them.
+    ``race_none`` is how many times the solution's time earns none of them. ``race_counts`` names what is counted in
+    the place of time, as in "sectors"; it is empty where the clock decides.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Task:
     race: str = ""
     race_points: int = 0
     race_none: float = 10.0
+    race_counts: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,10 @@ def _cell_problems(index: int, cell: Cell) -> Iterator[Problem]:
         yield Problem(f"{whose} needs points, a whole number from 1; got {meta.get('points')!r}", index)
     if role == "wrong" and not (isinstance(meta.get("hint"), str) and meta["hint"].strip()):
         yield Problem(f"a wrong answer of {task!r} needs a hint: words that the task's check says", index)
+    if role == "race" and not (isinstance(meta.get("counts", "x"), str) and meta.get("counts", "x").strip()):
+        yield Problem(
+            f"counts of {whose} has to be a word for what is counted; got {meta['counts']!r}", index
+        )
     for name in ("forbid", "allow", "needs"):
         if name in METADATA[role] and name in meta and _strings(cell, name) != meta[name]:
             yield Problem(f"{name} of {whose} has to be a list of names; got {meta[name]!r}", index)
@@ -191,6 +197,7 @@ def _task(name: str, cells: Sequence[Cell]) -> Task:
         race=races[0].source if races else "",
         race_points=races[0].meta["points"] if races else 0,
         race_none=races[0].meta.get("none", Task.race_none) if races else Task.race_none,
+        race_counts=races[0].meta.get("counts", "") if races else "",
         **{option: judge.meta[option] for option in METADATA["judge"] if option in judge.meta},
     )
 

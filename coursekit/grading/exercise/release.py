@@ -84,6 +84,8 @@ def _with_points(key: Key, index: int) -> str:
     task = key.tasks[cell.task]
     points = f"{task.points} point{'s' if task.points > 1 else ''}"
     if task.race_points:
-        points += f", and up to {task.race_points} for speed"
+        points += (
+            f", and up to {task.race_points} for {f'few {task.race_counts}' if task.race_counts else 'speed'}"
+        )
     heading, *rest = cell.source.split("\n")
     return "\n".join([f"{heading} ({points})", *rest])

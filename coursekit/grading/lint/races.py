@@ -14,6 +14,9 @@ def race_problems(places: list[int], cells: Sequence[Cell], answer: Cell) -> Ite
     """What is timed has to be the answer, or a helper that calls it; its arguments, a list that is drawn."""
     own = defined(tree(answer.source))
     for i in places:
+        if cells[i].meta.get("counts") and not answer.meta.get("allow"):
+            text = "what it counts is counted beside the answer, which could change it; say in the answer's metadata"
+            yield Problem(f"{text} what it may use (allow)", i)
         module = tree(cells[i].source)
         found = calls(module, "race")
         if len(found) != 1 or len(found[0].args) not in (2, 3):

@@ -1,5 +1,9 @@
 """Points for speed: the answer against the solution, in the same run, timed from outside both kernels.
 
+Where a race counts something in the place of time (``counts`` in its metadata), its function returns what is compared
+and the count. A count has no noise, so some laps are enough; but it is made in the learner's kernel, which has to have
+nothing at hand to change it: such a task says what it allows.
+
 A lap sends a seed nobody knew before; the kernel draws the inputs, calls the function and commits to the value by its
 digest before the clock stops. What takes long to draw is prepared before, from a seed of its own, and the lap's seed
 chooses from it. The value itself is asked for afterwards and compared. So neither an early "done", nor a patched clock,
@@ -17,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
 
 from coursekit.grading.compare import BadValue, decode, difference
@@ -28,6 +33,8 @@ from coursekit.grading.marking.grade import CELL_TIMEOUT_S, apart, stop_sentence
 from coursekit.grading.marking.result import Mark, Result
 
 FULL = 1.2  # times the solution's time that earn all the points; the key says how many earn none
+FULL_COUNT = 1.1  # alike, of what is counted
+COUNTED_LAPS = 3
 LAPS = 7, 41  # at least, at most
 ROUNDS = 3
 BUDGET_S = 30.0  # for one round
@@ -80,10 +87,10 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.2g} ms" if seconds >= 1e-5 else "under 0.01 ms"
 
 
-def points_for(ratio: float, possible: int, none: float = Task.race_none) -> int:
-    """All points up to 1.2 times the solution's time, none from `none` times, between them by the logarithm, rounded
+def points_for(ratio: float, possible: int, none: float = Task.race_none, full: float = FULL) -> int:
+    """All points up to `full` times the solution's time, none from `none` times, between them by the logarithm, rounded
     down: so what is said of 1.2 is true."""
-    share = math.log(none / min(max(ratio, FULL), none)) / math.log(none / FULL)
+    share = math.log(none / min(max(ratio, full), none)) / math.log(none / full)
     return math.floor(share * possible + 1e-9)
 
 
@@ -112,14 +119,16 @@ def add_races(
             continue
         if progress:
             progress(f"race {task.name}")
-        earned = Mark(
-            task.name, f"{task.title}: speed", 0, task.race_points, "waiting", "", source=mark.source
-        )
-        if mark.status == "right":
+        title = f"{task.title}: {task.race_counts or 'speed'}"
+        earned = Mark(task.name, title, 0, task.race_points, "waiting", "", source=mark.source)
+        if mark.status == "right" and task.race_counts:
+            marks.append(_count(key, task, sources, earned, pool))
+        elif mark.status == "right":
             with FileLock(Path(tempfile.gettempdir()) / "coursekit-race.lock"):
                 marks.append(_race(key, task, sources, earned, pool))
         else:
-            marks.append(replace(earned, message="its speed counts once its answer is right"))
+            what = f"its {task.race_counts} are counted" if task.race_counts else "its speed counts"
+            marks.append(replace(earned, message=f"{what} once its answer is right"))
     return replace(result, marks=tuple(marks))
 
 
@@ -149,14 +158,31 @@ def _race(key: Key, task: Task, sources: dict[str, str], mark: Mark, pool: Pool)
     return replace(mark, points=earned, status=status, message=message)
 
 
-def measure(key: Key, task: Task, sources: dict[str, str], pool: Pool) -> Ratio:
-    """One round: laps until the interval no longer straddles two numbers of points. Raises :class:`LostRace`."""
+def _count(key: Key, task: Task, sources: dict[str, str], mark: Mark, pool: Pool) -> Mark:
+    """The mark for what one answer's race counts, summed over some laps."""
+    try:
+        own, ours = measure(key, task, sources, pool)
+    except LostRace as lost:
+        return replace(mark, status="slow", message=str(lost))
+    ratio = own / ours
+    earned = points_for(ratio, task.race_points, task.race_none, FULL_COUNT)
+    message = f"{own:,.0f} {task.race_counts}, {ratio:.2f} times the solution's {ours:,.0f}"
+    return replace(
+        mark, points=earned, status="fast" if earned == task.race_points else "slow", message=message
+    )
+
+
+def measure(key: Key, task: Task, sources: dict[str, str], pool: Pool) -> Ratio | tuple:
+    """One round: laps until the interval no longer straddles two numbers of points. Raises :class:`LostRace`.
+
+    Where the race counts, what it counted: of the answer, and of the solution.
+    """
     solutions = {name: other.solution for name, other in key.tasks.items()}
     ours, theirs = pool.take(), pool.take()
     try:
         _load(ours, key, task, solutions, BadRace)
         _load(theirs, key, task, sources, LostRace)
-        return _laps(ours, theirs, task)
+        return (_counted_laps if task.race_counts else _laps)(ours, theirs, task)
     finally:
         ours.kill()
         theirs.kill()
@@ -199,6 +225,31 @@ def _laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> Ratio:
             if _is_settled(ratio, task) or time.monotonic() > until:
                 break
     return ratio
+
+
+def _counted_laps(ours: GradingKernel, theirs: GradingKernel, task: Task) -> tuple[float, float]:
+    """What the answer and the solution need in all, each lap for the same inputs."""
+    sums = [0.0, 0.0]
+    for _ in range(COUNTED_LAPS):
+        seed, large = secrets.randbits(64), f"_judge.prepare({secrets.randbits(64)})"
+        values = []
+        for i, (kernel, problem) in enumerate(((theirs, LostRace), (ours, BadRace))):
+            _do(kernel, large, task.timeout, task, problem)
+            value, count = _pair(_lap(kernel, seed, task, problem)[1], task, problem)
+            values.append(value)
+            sums[i] += count
+        if found := difference(*values, rtol=task.rtol, atol=task.atol):
+            raise LostRace(f"in the race, on other inputs, it is not right: {found}")
+    return sums[0], sums[1]
+
+
+def _pair(value: object, task: Task, problem: type) -> tuple[object, float]:
+    """What a lap returned: what is compared, and a count above 0."""
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], np.ndarray) and not value[1].ndim:
+        count = value[1].item()
+        if type(count) in (int, float) and 0 < count < math.inf:
+            return value[0], float(count)
+    raise problem(f"its race returned no pair of a value and a number of {task.race_counts} above 0")
 
 
 def _idle(kernel: GradingKernel, task: Task, problem: type) -> float:

@@ -10,13 +10,16 @@ numbers, and they go on when all have arrived.
 
 import dis
 import sys
-from types import CellType, FunctionType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType, SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 
 from coursekit.measure.gpu.books import ATOMIC, READ, WARP, WRITE, Recorder
 from coursekit.measure.gpu.twins import twins
 
+SHARED = 48 * 1024
+"""Bytes of shared memory that a block has without asking for more."""
 DYNAMIC = 1 << 20
 """Where shared memory whose size is known at the launch only begins, away from the rest."""
 
@@ -125,6 +128,10 @@ class Cuda:
             else:
                 data, start = np.full(shape, np.nan if dtype.kind == "f" else 0, dtype), self._top
                 self._top += -(-data.nbytes // 16) * 16
+                if self._top + self._shared_bytes > SHARED:
+                    raise ValueError(
+                        f"a block has {SHARED:,} bytes of shared memory; got {self._top + self._shared_bytes:,}"
+                    )
             self._arrays[key] = TracedArray(data, self._shared_numbers[key], start, self._books)
         return self._arrays[key]
 
@@ -159,16 +166,12 @@ class Cuda:
     threadfence_block = threadfence_system = threadfence
 
 
-class Index:
-    """``threadIdx`` and its like: x, y and z."""
+class Index(NamedTuple):
+    """``threadIdx`` and its like."""
 
-    __slots__ = ("x", "y", "z")
-
-    def __init__(self, x: int, y: int, z: int):
-        self.x, self.y, self.z = x, y, z
-
-    def __iter__(self):
-        return iter((self.x, self.y, self.z))
+    x: int
+    y: int
+    z: int
 
     def __repr__(self) -> str:
         return f"({self.x}, {self.y}, {self.z})"
@@ -205,30 +208,77 @@ def _assigned(frame) -> str:
 
 
 def as_plain(function, cuda: Cuda):
-    """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced."""
+    """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced.
+
+    What threads could share past the books is refused: Numba compiles none of it.
+    """
     known = twins(cuda._books)
 
-    def replaced(value):
+    def replaced(name, value):
         if id(value) in known:
             return known[id(value)]
         if isinstance(value, ModuleType) and value.__name__.endswith("numba.cuda"):
             return cuda
-        return rebuilt(value) if hasattr(value, "py_func") else value
+        return rebuilt(value) if hasattr(value, "py_func") else _constant(name, value)
 
     def rebuilt(given):
         plain = getattr(given, "py_func", given)
+        _check_code(plain.__code__)
+        for value in (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values()):
+            _constant("a default", value)
         room = {}
         cells = tuple(CellType() for _ in plain.__closure__ or ())
         made = FunctionType(plain.__code__, room, plain.__name__, plain.__defaults__, cells or None)
         made.__kwdefaults__ = plain.__kwdefaults__
         known[id(given)] = made
         used = _names(plain.__code__)
-        room.update({k: replaced(v) if k in used else v for k, v in plain.__globals__.items()})
-        for cell, old in zip(cells, plain.__closure__ or (), strict=True):
-            cell.cell_contents = replaced(old.cell_contents)
+        room.update({k: replaced(k, v) if k in used else v for k, v in plain.__globals__.items()})
+        for name, cell, old in zip(plain.__code__.co_freevars, cells, plain.__closure__ or (), strict=True):
+            cell.cell_contents = replaced(name, old.cell_contents)
         return made
 
     return rebuilt(function)
+
+
+def _constant(name: str, value):
+    """A value from outside of a kernel, as a constant of it. Raises TypeError for what threads could write to."""
+    if isinstance(value, np.ndarray):
+        value = value.copy(order="K")
+        value.flags.writeable = False
+        return value
+    if not _is_constant(value):
+        raise TypeError(
+            f"the kernel uses {name}, a {type(value).__name__} from outside of it, which no GPU could reach: pass "
+            "arrays as arguments; numbers, modules, types and functions under @cuda.jit may come from outside"
+        )
+    return value
+
+
+def _is_constant(value) -> bool:
+    from numba.core.types import Type
+
+    if isinstance(value, tuple):
+        return all(map(_is_constant, value))
+    if isinstance(value, type):
+        return value.__module__ in ("builtins", "numpy")
+    if isinstance(value, BuiltinFunctionType):
+        return value.__self__ is None or isinstance(value.__self__, ModuleType)
+    plain = (int, float, complex, str, bytes, np.generic, np.dtype, np.ufunc, ModuleType, Type)
+    return value is None or isinstance(value, plain)
+
+
+def _check_code(code: CodeType, outside: tuple[str, ...] | None = None) -> None:
+    """Raises TypeError where a kernel would change what is not its own: a global, another variable, an attribute."""
+    outside = code.co_freevars if outside is None else outside
+    for i in dis.get_instructions(code):
+        is_outside = i.opname in ("STORE_DEREF", "DELETE_DEREF") and i.argval in outside
+        if is_outside or i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR"):
+            raise TypeError(
+                f"the kernel changes {i.argval}, which is not its own; threads share memory in cuda.shared.array"
+            )
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            _check_code(inner, outside)
 
 
 def _names(code) -> set[str]:

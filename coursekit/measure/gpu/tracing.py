@@ -158,7 +158,8 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
 
     Raises:
         TypeError: the number of arguments is not that of the kernel, or one is neither array nor number.
-        ValueError: grid or threads are no sizes, or a block has more than 1024 threads.
+        ValueError: grid or threads are no sizes, or a block has more than 1024 threads or 48 KiB of shared memory.
+        TypeError: alike, the kernel uses a list or the like from outside of it, or changes what is not its own.
         IndexError: an access is outside of its array; a note says by which thread.
         RuntimeError: threads wait in different places, or there are more than ``most`` accesses.
         NotImplementedError: the kernel uses a part of ``cuda`` that is not known here.
