@@ -479,3 +479,14 @@ def test_more_shared_memory_than_a_block_has():
 
     with pytest.raises(ValueError, match=r"a block has 49,152 bytes of shared memory; got 49,168"):
         trace(hoards, 1, 1, np.ones(1, np.float32))
+
+
+def sin(x):
+    """Beside the kernel, and of the name of what it calls in another module."""
+
+
+def test_a_function_beside_the_kernel_is_not_in_it():
+    def takes(x):
+        x[0] = math.sin(x[0])
+
+    assert trace(takes, 1, 1, np.zeros(1)).arrays["x"][0] == 0

@@ -283,5 +283,5 @@ def _check_code(code: CodeType, outside: tuple[str, ...] | None = None) -> None:
 
 def _names(code) -> set[str]:
     """The global names that a function uses, and those within it."""
-    inner = [_names(c) for c in code.co_consts if hasattr(c, "co_names")]
-    return set(code.co_names).union(*inner)
+    own = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    return own.union(*(_names(c) for c in code.co_consts if isinstance(c, CodeType)))
