@@ -135,7 +135,7 @@ class Trace:
 
     def _foot(self) -> str:
         races = "; ".join(f"race in {race}" for race in self.races) or "no races"
-        return f"{self.barriers} barriers, {races}"
+        return f"{self.barriers} barrier{'s' * (self.barriers != 1)}, {races}"
 
     def __repr__(self) -> str:
         return f"{text_table(*self._rows())}\n{self._foot()}"
