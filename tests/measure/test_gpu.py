@@ -490,3 +490,32 @@ def test_a_function_beside_the_kernel_is_not_in_it():
         x[0] = math.sin(x[0])
 
     assert trace(takes, 1, 1, np.zeros(1)).arrays["x"][0] == 0
+
+
+def test_races_in_global_memory():
+    """Lost updates: all threads of a block, and of the grid, add to one number; atomics do not race."""
+
+    def lost(x, out):
+        out[0] += x[cuda.grid(1)]
+
+    def kept(x, out):
+        cuda.atomic.add(out, 0, x[cuda.grid(1)])
+
+    x = np.ones(8, np.float32)
+    found = trace(lost, 2, 4, x, np.zeros(1, np.float32))
+    assert {race.array for race in found.races} == {"out"}
+    assert sum(race.pairs for race in found.races) == 28
+    assert not trace(kept, 2, 4, x, np.zeros(1, np.float32)).races
+
+
+def test_a_barrier_orders_global_memory_within_a_block_and_not_between_blocks():
+    def passes_on(x):
+        i = cuda.grid(1)
+        x[i] = i
+        cuda.syncthreads()
+        x[(i + 1) % x.size] += 1
+
+    assert not trace(passes_on, 1, 4, np.zeros(4)).races
+    (race, *_) = trace(passes_on, 2, 2, np.zeros(4)).races
+    assert race.blocks == (0, 1) or race.blocks == (1, 0)
+    assert "nothing orders blocks" in str(race)

@@ -1,53 +1,46 @@
 """Blocks and grids for :mod:`coursekit.measure.gpu.run`: who runs next, and what lets those who wait go on."""
 
 import math
-import threading
 from itertools import groupby
 
 import numpy as np
+from greenlet import greenlet
 
 from coursekit.measure.gpu.books import WARP, Recorder
 from coursekit.measure.gpu.run import Cuda, Index, TracedArray, as_plain
 
 
-class Stopped(BaseException):
-    """Ends a thread that waits when another one has failed."""
+class Thread:
+    """A thread of a block: a greenlet, which runs when it is resumed, until it waits or is done.
 
+    Threads of the operating system would do as well, but a sandbox allows few of them, and they take longer.
+    """
 
-class Thread(threading.Thread):
-    """A thread of a block: it runs when it is given the baton, until it waits or is done."""
-
-    def __init__(self, run, number: int, index: Index, block: int, block_index: Index, back):
-        super().__init__(daemon=True)
-        self.function, self.number, self.index = run, number, index
+    def __init__(self, run, number: int, index: Index, block: int, block_index: Index):
+        self.greenlet, self.number, self.index = greenlet(run), number, index
         self.block, self.block_index = block, block_index
         self.epoch = self.warp_epoch = 0
-        self.waits_at = self.offer = self.answer = self.error = None
-        self.is_done = self.stops = False
-        self.baton, self.back = threading.Lock(), back
-        self.baton.acquire()
+        self.waits_at = self.offer = self.answer = None
 
-    def run(self) -> None:
-        self.baton.acquire()
+    @property
+    def is_done(self) -> bool:
+        return self.greenlet.dead
+
+    def resume(self) -> None:
+        """Run on. What the kernel raises is raised here, with a note of where."""
         try:
-            if not self.stops:
-                self.function()
-        except Stopped:
-            pass
+            self.greenlet.switch()
         except BaseException as error:
-            self.error = error
-        self.is_done = True
-        self.back.release()
+            error.add_note(f"in thread {self.index} of block {self.block_index}")
+            raise
 
     def wait(self, where, offer=None):
-        """Give the baton back until all are here; for a shuffle, with the value that others may have.
+        """Let others go on until all are here; for a shuffle, with the value that others may have.
 
-        ``offer`` is that value and a function that says of which lane this one wants it, or None for those of all."""
+        ``offer`` is that value and a function that says of which lane this one wants it, or None for those of all.
+        """
         self.waits_at, self.offer = where, offer
-        self.back.release()
-        self.baton.acquire()
-        if self.stops:
-            raise Stopped
+        self.greenlet.parent.switch()
         return self.answer
 
 
@@ -79,38 +72,21 @@ def _indices(size) -> list[Index]:
 
 
 def _run_block(function, books: Recorder, number: int, block_index: Index, block) -> None:
-    back = threading.Lock()
-    back.acquire()
-    threads = [
-        Thread(function, i, index, number, block_index, back) for i, index in enumerate(_indices(block))
-    ]
+    threads = [Thread(function, i, index, number, block_index) for i, index in enumerate(_indices(block))]
+    live = threads
     try:
-        live = threads
         while live:
             for thread in live:
                 if thread.waits_at is None:
-                    _resume(thread, books)
+                    books.thread = thread
+                    thread.resume()
             live = [thread for thread in live if not thread.is_done]
             if not _let_warps_go_on(live):
                 _let_block_go_on(live, books)
     finally:
         for thread in threads:
-            if thread.is_alive() and not thread.is_done:
-                thread.stops = True
-                _resume(thread, books)
-            if thread.ident:
-                thread.join()
-
-
-def _resume(thread: Thread, books: Recorder) -> None:
-    books.thread = thread
-    if not thread.ident:
-        thread.start()
-    thread.baton.release()
-    thread.back.acquire()
-    if thread.error is not None:
-        thread.error.add_note(f"in thread {thread.index} of block {thread.block_index}")
-        raise thread.error
+            if thread.greenlet:  # it waits, as another one has failed
+                thread.greenlet.throw()
 
 
 def _let_warps_go_on(live: list[Thread]) -> bool:

@@ -62,7 +62,7 @@ class Trace:
         arrays: copies of the arrays given, as the kernel left them.
         traffic: by the name of each array, global ones first.
         barriers: how many each thread passed, at most.
-        races: those in shared memory.
+        races: those in shared and in global memory.
         columns: all accesses, an array for each of their properties.
     """
 
