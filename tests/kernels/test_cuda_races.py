@@ -140,7 +140,7 @@ def _function_around(file, number) -> str:
     return next(f.name for f in functions if f.lineno <= number <= f.end_lineno)
 
 
-@pytest.mark.parametrize(("file", "line"), barriers())
+@pytest.mark.parametrize(("file", "line"), list(barriers()))
 def test_a_missing_barrier_is_caught(file, line, monkeypatch):
     if not REACHED:
         for parameters in VERSIONS:
