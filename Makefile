@@ -22,7 +22,7 @@ help:
 	@echo "                  (PORT=8888, BROWSER=no for a server, TORCH_INDEX=... for another build of torch)"
 	@echo "make test         run every test: library, lessons, grading"
 	@echo "make test-fast    library and grading only, for the inner loop"
-	@echo "make cuda         add Numba's CUDA compiler (840 MB), which needs no GPU"
+	@echo "make cuda         add Numba's CUDA compiler (about 680 MB), which needs no GPU"
 	@echo "make lint         ruff over the code and the notebooks"
 	@echo "make notebooks    run the lessons and the solutions and store their outputs"
 	@echo "make release      make exercises/ from solutions/"

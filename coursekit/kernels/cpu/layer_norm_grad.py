@@ -5,14 +5,13 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import as_rows, grain, load_part, store_part, sum_of_row
+from coursekit.kernels.cpu.short_rows import FEW
 from coursekit.kernels.cpu.simd import broadcast, fma, load_first, sum_across, width
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 
 BLOCK = 32
 """Rows whose shares in the gradients of weight and bias are added up together, by one thread."""
-SHORT = 11
-"""Numbers of a row up to which a loop over them is faster than vectors, most lanes of which stay empty."""
 
 
 @compiled
@@ -165,7 +164,7 @@ def layer_norm_grad(x, weight, gradient, *, eps=1e-5, out=None):
     x, gradient, dx, eps = as_rows(x), as_rows(gradient), as_rows(dx), x.dtype.type(eps)
     rows, N = x.shape
     parts = np.empty((-(-rows // BLOCK), 2, N), x.dtype)
-    kernel = _short_rows if N <= SHORT else _vectors
+    kernel = _short_rows if N <= FEW else _vectors
 
     def work(i, j):
         first, last = i * BLOCK, min(j * BLOCK, rows)

@@ -5,6 +5,7 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import as_rows, rows_and_grain, sum_of_row
+from coursekit.kernels.cpu.short_rows import FEW
 from coursekit.kernels.cpu.simd import (
     broadcast,
     load,
@@ -20,6 +21,8 @@ from coursekit.kernels.ops import OPS
 
 BLOCK = 2**12
 """Numbers that are added up before their sum is added to the others."""
+FEW_TO_SUM = 64
+"""Numbers of a row up to which four sums, each of single numbers, are ready before those of vectors are."""
 
 
 @compiled
@@ -122,13 +125,20 @@ def _max_vectors(x, count, out):
         out[m] = np.nan if hopeless else max_across(top)
 
 
+def _kernel_for(N, by):
+    if by == "max":
+        return _max_textbook if N <= FEW else _max_vectors
+    return _sum_in_parts if N <= FEW_TO_SUM else _sum_vectors
+
+
 @boundary(OPS["reduce"])
 def reduce(x, *, by="sum", out=None):
     """The sum, mean or maximum along the last axis.
 
-    Four vectors of partial results, and sums of 4096 numbers added up after that, which is nearly the pairwise
-    summation of Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., 2002, section 4.2: the error of a
-    sum is at most (1024/L + N/4096 + 8) · 2⁻²⁴ · Σ|x| in float32, with L lanes, and that of a maximum is 0.
+    Rows of a few numbers are left to the loops above. In others, four vectors of partial results, and sums of 4096
+    numbers added up after that, which is nearly the pairwise summation of Higham, "Accuracy and Stability of Numerical
+    Algorithms", 2nd ed., 2002, section 4.2: the error of a sum is at most (1024/L + N/4096 + 8) · 2⁻²⁴ · Σ|x| in
+    float32, with L lanes, and that of a maximum is 0.
 
     Args:
         x: shape (..., N), float32 or float64; NumPy array or torch tensor on the CPU.
@@ -144,6 +154,6 @@ def reduce(x, *, by="sum", out=None):
         ValueError: x has no dimension, ``by`` is none of the three, a tensor is not on the CPU, or ``out`` cannot be
             written without harm.
     """
-    kernel, count = _max_vectors if by == "max" else _sum_vectors, _count(x, by)
+    kernel, count = _kernel_for(x.shape[-1], by), _count(x, by)
     x, out = as_rows(x), out.reshape(-1)
     split(lambda i, j: kernel(x[i:j], count, out[i:j]), *rows_and_grain(x))

@@ -6,7 +6,7 @@ from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rms_norm import sum_of_squares
 from coursekit.kernels.cpu.rows import as_rows, grain, load_part, store_part
-from coursekit.kernels.cpu.short_rows import are_short
+from coursekit.kernels.cpu.short_rows import FEW
 from coursekit.kernels.cpu.simd import broadcast, fma, sum_across, width
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
@@ -100,7 +100,7 @@ def rms_norm_grad(x, weight, gradient, *, eps=1e-6, out=None):
     """The gradients with respect to x and weight, from that with respect to the result of the RMS norm: Zhang and
     Sennrich, "Root mean square layer normalization", NeurIPS 2019, section 4.2.
 
-    The mean square is computed anew, which is cheaper than reading it from memory. Rows of up to four vectors are left
+    The mean square is computed anew, which is cheaper than reading it from memory. Rows of a few numbers are left
     to the loops of :func:`rms_norm_grad_rows`. Shares in the gradient of the weight are added up in blocks of 32 rows,
     and the blocks then in their order, so the bits do not depend on the threads. The error of a mean or a sum of S
     terms is at most about (S/L + 40) · 2⁻²⁴ of the sum of their sizes in float32, with L lanes over the columns of
@@ -125,7 +125,7 @@ def rms_norm_grad(x, weight, gradient, *, eps=1e-6, out=None):
     x, gradient, dx, eps = as_rows(x), as_rows(gradient), as_rows(dx), x.dtype.type(eps)
     rows, N = x.shape
     parts = np.empty((-(-rows // BLOCK), N), x.dtype)
-    kernel = _short_rows if are_short(N, x.dtype) else _vectors
+    kernel = _short_rows if N <= FEW else _vectors
 
     def work(i, j):
         first, last = i * BLOCK, min(j * BLOCK, rows)

@@ -10,6 +10,8 @@ from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.simd_squares import turn
 
+FEW = 11
+"""Numbers of a row up to which a plain loop over them is faster than vectors that nothing turns."""
 SIDE_BY_SIDE = 8 * simd.LANES
 """Rows that are turned at a time: few enough for the first cache, enough that what is written has arrived when it is
 read."""
