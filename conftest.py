@@ -7,11 +7,14 @@ HOME = Path(__file__).parent / ".pytest_cache" / "coursekit-home"
 
 
 def pytest_configure(config):
+    outermost = os.environ.get("COURSEKIT_HOME") != str(
+        HOME
+    )  # neither a worker, nor a run that a test has started
     os.environ["COURSEKIT_HOME"] = str(HOME)
     os.environ.setdefault("MPLBACKEND", "agg")
     os.environ["COURSEKIT_BUDGET"] = "0.3"  # lessons measure less long: their figures are not compared
-    # A ledger of the run before would make a lesson's table differ from a first run's.
-    (HOME / "ledger.json").unlink(missing_ok=True)
+    if outermost:  # a ledger of the run before would make a lesson's table differ from a first run's
+        (HOME / "ledger.json").unlink(missing_ok=True)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -112,3 +112,16 @@ def test_ruff_is_content(command):
         [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("home, kept", [("the tests'", True), ("a user's", False)])
+def test_a_run_of_tests_within_another_keeps_the_ledger(pytestconfig, tmp_path, monkeypatch, home, kept):
+    """Some tests start pytest; one of them had taken away the rows that a lesson was still adding to."""
+    conftest = pytestconfig.pluginmanager.get_plugin(str(ROOT / "conftest.py"))
+    monkeypatch.setattr(conftest, "HOME", tmp_path / "the tests'")
+    monkeypatch.setenv("COURSEKIT_HOME", str(tmp_path / home))
+    ledger = tmp_path / "the tests'" / "ledger.json"
+    ledger.parent.mkdir()
+    ledger.touch()
+    conftest.pytest_configure(None)
+    assert ledger.exists() == kept

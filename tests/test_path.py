@@ -27,6 +27,7 @@ def solve(exercise: Path, answers: dict[str, str], target: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_learners_from_hand_in_to_marks(tmp_path):
     group, book = tmp_path / "class", tmp_path / "marks.sqlite"
     expected = {}

@@ -284,6 +284,25 @@ def test_a_race_is_too_short_only_where_every_try_was(monkeypatch, racing):
         assert left == []
 
 
+@pytest.mark.parametrize(
+    "rounds, points, laps",
+    [
+        ([(1.1, 1.0, 1.2)], 4, 1),
+        ([(4.0, 3.9, 4.1), (1.1, 1.0, 1.2)], 4, 2),
+        ([(4.0, 3.9, 4.1), (4.2, 4.1, 4.3)], 1, 2),
+        ([(4.0, 3.9, 4.1), (3.0, 1.1, 5.0), (4.2, 4.1, 4.3)], 1, 3),
+        ([(4.0, 3.9, 4.1), (3.0, 1.1, 5.0), (3.0, 1.1, 5.0)], 4, 3),
+        ([(3.0, 1.1, 5.0), (4.0, 3.9, 4.1), (20.0, 18.0, 22.0)], 1, 3),
+    ],
+)
+def test_points_are_lost_only_where_two_rounds_agree(monkeypatch, racing, rounds, points, laps):
+    """Something else that ran on the machine for half a minute had cost a right and fast answer a point."""
+    left = [race.Ratio(*each, 9) for each in rounds]
+    monkeypatch.setattr(race, "measure", lambda *_: left.pop(0))
+    mark = race._race(racing, racing.tasks["total"], {}, Mark("total", "", 0, 4, "waiting", ""), None)
+    assert (mark.points, len(rounds) - len(left)) == (points, laps), mark.message
+
+
 def test_what_is_returned_in_a_race_is_bounded_and_its_arguments_are_a_list():
     from coursekit.grading import judge
 
