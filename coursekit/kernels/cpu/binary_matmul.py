@@ -96,14 +96,18 @@ def _nibble(word, i):
 
 
 @compiled
-def _spread_columns(b, first, spread):
-    """The nibbles of WIDE rows of b from ``first`` on, one in a byte: all their first ones, all their second ones, …"""
-    count = min(WIDE, b.shape[0] - first)
-    for n in range(WIDE):
-        for w in range(b.shape[1]):
-            word = b[first + n, w] if n < count else np.uint64(0)
-            for i in range(NIBBLES):
-                spread[w * NIBBLES + i, n] = _nibble(word, i)
+def _spread_columns(b, first, words, spread):
+    """The nibbles of WIDE rows of b from ``first`` on, one in a byte: all their first ones, all their second ones, …
+
+    ``words`` holds a word of each of these rows, and zeros beyond the last.
+    """
+    for w in range(b.shape[1]):
+        for n in range(min(WIDE, b.shape[0] - first)):
+            words[n] = b[first + n, w]
+        for i in range(NIBBLES):
+            row = spread[w * NIBBLES + i]
+            for n in range(WIDE):
+                row[n] = _nibble(words[n], i)
 
 
 @compiled
@@ -187,7 +191,7 @@ def _all_columns(b):
     """The nibbles of b in panels of WIDE columns of the result."""
     columns = np.empty(((b.shape[0] + WIDE - 1) // WIDE, b.shape[1] * NIBBLES, WIDE), np.uint8)
     for j in range(columns.shape[0]):
-        _spread_columns(b, j * WIDE, columns[j])
+        _spread_columns(b, j * WIDE, np.zeros(WIDE, np.uint64), columns[j])
     return columns
 
 
@@ -208,14 +212,18 @@ def binary_matmul_tables(a, b, *, k=0, out=None):
     )
 
 
+FEWEST = 48
+"""Rows of a for which it pays to lay out the nibbles of b."""
+
+
 @boundary(OPS["binary_matmul"])
 def binary_matmul(a, b, *, k=0, out=None):
     """The products of rows of ±1, packed as bits by :func:`coursekit.kernels.cpu.pack_signs`.
 
     Where the machine counts the ones of whole vectors, as :func:`binary_matmul_vectors` does; where it has the
-    look-up of bytes, by tables; otherwise by words. Tables serve Muła, Kurz and Lemire, "Faster Population Counts Using
-    AVX2 Instructions", The Computer Journal 61(1), 2018, section 3, for the count alone, and Wei et al., "T-MAC",
-    EuroSys 2025, for products of few bits. All give the same, which is exact up to k = 2³¹ - 1.
+    look-up of bytes and a has many rows, by tables; otherwise by words. Tables serve Muła, Kurz and Lemire, "Faster
+    Population Counts Using AVX2 Instructions", The Computer Journal 61(1), 2018, section 3, for the count alone, and
+    Wei et al., "T-MAC", EuroSys 2025, for products of few bits. All give the same, which is exact up to k = 2³¹ - 1.
 
     Args:
         a: shape (M, W), uint64; NumPy array or torch tensor on the CPU.
@@ -231,7 +239,7 @@ def binary_matmul(a, b, *, k=0, out=None):
         ValueError: shapes do not fit, ``k`` does not fit them, a tensor is not on the CPU, or ``out`` cannot be written
             without harm.
     """
-    if HAS_LOOK_UP and not COUNTS_VECTORS:
+    if HAS_LOOK_UP and not COUNTS_VECTORS and len(a) >= FEWEST:
         binary_matmul_tables.__wrapped__(a, b, k=k, out=out)
     else:
         kernel = _vectors if COUNTS_VECTORS else _words

@@ -5,6 +5,7 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import grain, load_part, store_part
+from coursekit.kernels.cpu.short_rows import FEW
 from coursekit.kernels.cpu.simd import broadcast, fma, load, sum_across, width
 from coursekit.kernels.cpu.softmax import around
 from coursekit.kernels.cpu.threads import split
@@ -48,6 +49,11 @@ def _rows(y, g, out):
 
 
 @compiled
+def _plain_rows(y, g, out):
+    _rows(y[:, :, 0], g[:, :, 0], out[:, :, 0])
+
+
+@compiled
 def _planes(y, g, out):
     """All columns of each matrix at once, row after row."""
     mean = np.empty(y.shape[2], y.dtype)
@@ -69,10 +75,7 @@ def softmax_grad_rows(probabilities, gradient, *, axis=-1, out=None):
     side: each number of a cache line is used when it is there.
     """
     arrays = [around(axis, array) for array in (probabilities, gradient, out)]
-    if arrays[0].shape[2] == 1:
-        _rows(*[array[:, :, 0] for array in arrays])
-    else:
-        _planes(*arrays)
+    (_plain_rows if arrays[0].shape[2] == 1 else _planes)(*arrays)
 
 
 @compiled
@@ -116,9 +119,10 @@ def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
     """The gradient with respect to the argument of softmax, from its result and the gradient with respect to that:
     y · (g - Σ y·g), Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
 
-    The steps are those of :func:`softmax_grad_textbook`, on vectors. Many long rows along another axis are done as by
-    :func:`softmax_grad_rows`, since a column of vectors would touch far lines of memory again and again. The error is
-    at most y · (N + 3) · 2⁻²⁴ · max |g| in float32; along the last axis N is divided by twice the lanes.
+    The steps are those of :func:`softmax_grad_textbook`, on vectors. Rows of a few numbers, and many long rows along
+    another axis, are done as by :func:`softmax_grad_rows`: vectors would be nearly empty, and a column of them would
+    touch far lines of memory again and again. The error is at most y · (N + 3) · 2⁻²⁴ · max |g| in float32; along the
+    last axis N is divided by twice the lanes where vectors are used.
 
     Args:
         probabilities: what softmax gave, any shape of one dimension or more, float32 or float64; NumPy array or torch
@@ -136,6 +140,11 @@ def softmax_grad(probabilities, gradient, *, axis=-1, out=None):
             written without harm.
     """
     y, g, out = (around(axis, array) for array in (probabilities, gradient, out))
-    _, N, columns = y.shape
-    kernel = _vector_rows if columns == 1 else _planes if N >= MANY and columns >= WIDE else _vector_planes
+    kernel = _kernel_for(*y.shape[1:])
     split(lambda i, j: kernel(y[i:j], g[i:j], out[i:j]), y.shape[0], grain(*y.shape[1:]))
+
+
+def _kernel_for(N, columns):
+    if columns == 1:
+        return _plain_rows if N <= FEW else _vector_rows
+    return _planes if N >= MANY and columns >= WIDE else _vector_planes

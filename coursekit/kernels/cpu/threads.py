@@ -41,9 +41,9 @@ def split(work: Callable[[int, int], None], total: int, grain: int) -> None:
         total: how much there is to do.
         grain: each part starts at a multiple of it and is no smaller, so that less than two grains stay on one thread.
     """
-    parts = min(_wanted, total // grain) or 1
-    if parts == 1:
+    if _wanted == 1 or total < 2 * grain:
         return work(0, total)
+    parts = min(_wanted, total // grain)
     bounds = [i * (total // grain) // parts * grain for i in range(parts)] + [total]
     futures = [_pool(parts).submit(work, *bounds[i : i + 2]) for i in range(1, parts)]
     try:
