@@ -13,7 +13,7 @@ HATCHES = ("", "//", "..", "xx")
 
 
 def grid(blocks: tuple[int, int], threads: tuple[int, int], *, alt: str, title: str = "") -> Picture:
-    """A grid of blocks, and the threads of the first one, coloured and hatched by warp.
+    """A grid of blocks, and the threads of the first one, coloured and hatched by warp, with the warp's number.
 
     blocks, threads: along x and y. Raises ValueError for more than 8 x 8 blocks or 32 x 32 threads.
     """
@@ -30,6 +30,17 @@ def grid(blocks: tuple[int, int], threads: tuple[int, int], *, alt: str, title: 
         colour = COLOURS[(warp + 5) % 7]
         right.add_patch(
             Rectangle((x, y), 0.9, 0.9, fc=colour, ec="black", alpha=0.7, hatch=HATCHES[warp % 4], lw=0.5)
+        )
+    for warp in range(-(-threads[0] * threads[1] // WARP)):
+        y, x = divmod(warp * WARP, threads[0])
+        right.text(
+            x + 0.45,
+            y + 0.45,
+            str(warp),
+            ha="center",
+            va="center",
+            fontsize=7,
+            bbox={"fc": "w", "lw": 0.4, "pad": 1},
         )
     for axes, (nx, ny), name in ((left, blocks, "blockIdx"), (right, threads, "threadIdx")):
         axes.set(

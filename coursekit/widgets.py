@@ -58,8 +58,8 @@ class Comparison:
             return " (as predicted)" if guess == got else ""
         if guess > 0 and got > 0:
             factor = max(guess / got, got / guess)
-            return " (as predicted)" if factor < 1.1 else f" ({factor:.3g} times off)"
-        return f" ({abs(guess - got):.3g} off)"
+            return " (as predicted)" if factor < 1.1 else f" ({_in_digits(factor)} times off)"
+        return f" ({_in_digits(abs(guess - got))} off)"
 
     def _repr_html_(self) -> str:
         return f'<div style="border-left: 4px double #888; padding: 2px 10px">{html.escape(repr(self))}</div>'
@@ -77,6 +77,7 @@ def predict(
     if log and low <= 0:
         raise ValueError(f"a log slider needs a positive low; got {low}")
     style = {"description_width": "initial"}
+    readout = ",.4r" if high >= 1000 else ".3g"  # 1,024 in full, and no exponent
     layout = ipywidgets.Layout(width="32em")
     if log:
         control = ipywidgets.FloatLogSlider(
@@ -86,7 +87,7 @@ def predict(
             max=math.log10(high),
             step=0.05,
             description=unit,
-            readout_format=".3g",
+            readout_format=readout,
             style=style,
             layout=layout,
         )
@@ -97,7 +98,7 @@ def predict(
             max=high,
             step=(high - low) / 100,
             description=unit,
-            readout_format=".3g",
+            readout_format=readout,
             style=style,
             layout=layout,
         )
@@ -117,5 +118,9 @@ def choose(question: str, options: list[str], *, default: str | None = None) -> 
 
 
 def _show(value, unit: str) -> str:
-    text = f"{value:.3g}" if isinstance(value, int | float) else str(value)
-    return f"{text} {unit}".strip()
+    return f"{_in_digits(value) if isinstance(value, int | float) else value} {unit}".strip()
+
+
+def _in_digits(value: float) -> str:
+    """Three digits, or all before the point, up to millions: 0.0123, 1.5, 1,024."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"

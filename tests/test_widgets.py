@@ -57,3 +57,11 @@ def test_other_nonsense_is_refused():
         choose("?", ["a"])
     with pytest.raises(ValueError, match="among them"):
         choose("?", ["a", "b"], default="c")
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.01234, "0.0123"), (999.4, "999"), (1024, "1,024"), (1234567.8, "1,234,568"), (3e9, "3e+09")],
+)
+def test_numbers_are_written_as_one_reads_them(value, text):
+    assert repr(predict("How many?", 0, 1e10, default=value, unit="B")).endswith(f"[{text} B]")
