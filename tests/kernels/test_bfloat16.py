@@ -104,9 +104,8 @@ def test_every_finite_number_by_one(function, rows):
 @pytest.mark.parametrize("function", VERSIONS)
 @pytest.mark.parametrize("rows", [1, 30], ids=["one row", "rows for tiles"])
 def test_sums_are_not_rounded_to_16_bits(function, rows):
-    """256 + 1 has nine bits: a sum kept in bfloat16 would stay at 256."""
-    a, b = np.ones((rows, 300), np.float32), np.ones((300, 2), np.float32)
-    np.testing.assert_array_equal(function(to_bfloat16(a), to_bfloat16(b)), 300)
+    """257 has nine bits: a sum kept in bfloat16 stays at 256, and so does one that is rounded in the end."""
+    np.testing.assert_array_equal(function(to_bfloat16(f4(rows, 257)), to_bfloat16(f4(257, 2))), 257)
 
 
 @pytest.mark.parametrize("M", [1, 5, 70])
