@@ -21,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
+from targets import CUBLAS, GPU_TARGETS, Target
 from torch.nn import functional
 
 from coursekit.kernels import cuda, reference
+from coursekit.kernels.contract import Case
 from coursekit.kernels.ops import OPS
 
 DEVICE = "cuda"
@@ -55,6 +57,19 @@ COMPILED = {
     "scale_shift_gelu_scale_shift_clip": _chain,
 }
 """Operations that torch.compile fuses, as a user would write them."""
+
+SIXTEEN = {"half_matmul": torch.float16, "bfloat16_matmul": torch.bfloat16}
+"""Products of 16 bits, and what torch calls them. Its own product of them is a rival, though it rounds its results."""
+
+LARGE = {"half_matmul": 4096, "bfloat16_matmul": 4096}
+"""Sides of square products that fill a GPU, and would keep a CPU busy for minutes."""
+
+
+def cases_to_race(op) -> tuple[Case, ...]:
+    """The contract's, and the one that only a GPU can be asked for."""
+    n = LARGE.get(op.name)
+    more = (Case(f"square {n}", "benchmark", dict.fromkeys("MKN", n)),) if n else ()
+    return *op.cases_for("benchmark"), *more
 
 
 def describe() -> dict:
@@ -107,8 +122,7 @@ def empty_outputs(op, case, dtype):
 def check(op, function, case, dtype, seed) -> str:
     """How far a version is from float64, or what is wrong with it; nothing where all is within the tolerance."""
     arrays = tensors(op, case, dtype, seed)
-    exact = [a.double() if a.is_floating_point() else a for a in arrays]
-    wanted = reference.rungs(op.name)[op.name](*exact, **case.options)
+    wanted = _in_float64(op, arrays, case.options)
     out = empty_outputs(op, case, dtype)
     try:
         function(*arrays, **case.options, out=out)
@@ -127,9 +141,21 @@ def check(op, function, case, dtype, seed) -> str:
     return ""
 
 
+def _in_float64(op, arrays, options):
+    """The reference's results; a product of 16 bits, which it sums in float32, is made here."""
+    if op.name in SIXTEEN:
+        a, b = (array.view(SIXTEEN[op.name]).double() for array in arrays)
+        return a @ b
+    exact = [a.double() if a.is_floating_point() else a for a in arrays]
+    return reference.rungs(op.name)[op.name](*exact, **options)
+
+
 def rivals(op, arrays, options, out) -> dict:
-    """torch eager, and torch.compile where it fuses something; it compiles before the race."""
+    """torch eager, torch.compile where it fuses something (it compiles before the race), and the product of 16 bits."""
     calls = {"torch": partial(reference.rungs(op.name)[op.name], *arrays, **options, out=out)}
+    if op.name in SIXTEEN:
+        a, b = (array.view(SIXTEEN[op.name]) for array in arrays)
+        calls[CUBLAS] = partial(torch.mm, a, b, out=torch.empty_like(out, dtype=a.dtype))
     if op.name in COMPILED:
         compiled = torch.compile(partial(COMPILED[op.name], **options), dynamic=False)
         try:
@@ -150,6 +176,7 @@ def race(op, case, dtype, clock, ceilings, seed, budget_s) -> list[dict]:
         if name == op.name or cost.flops <= SLOW_TEXTBOOK or "textbook" not in name:
             calls[name] = partial(function, *arrays, **case.options, out=empty_outputs(op, case, dtype))
     timings = clock.race(calls, budget_s)
+    least = ceilings.least_seconds(cost, str(SIXTEEN.get(op.name, dtype)).removeprefix("torch."))
     return [
         {
             "operation": op.name,
@@ -158,7 +185,7 @@ def race(op, case, dtype, clock, ceilings, seed, budget_s) -> list[dict]:
             "version": name,
             "public": name == op.name,
             "microseconds": 1e6 * timing.median,
-            "share of the ceiling": ceilings.least_seconds(cost, dtype) / timing.median,
+            "share of the ceiling": least / timing.median,
             "GB/s": cost.bytes / timing.median / 1e9,
             "TFLOP/s": cost.flops / timing.median / 1e12,
             "speed": {r: timing.speed(timings[r]) for r in timings if r not in ours and r != name},
@@ -181,19 +208,35 @@ def markdown(found: dict) -> str:
         f"Checked against float64 with fresh inputs (seed {found['seed']}): {len(found['right'])} right, "
         f"{len(found['wrong'])} wrong; {len(found['left out'])} cases left out for want of time.",
         "",
-        "| operation | case | time | of the ceiling | times as fast as torch | as torch.compile |",
-        "|---|---|---|---|---|---|",
+        f"| operation | case | time | of the ceiling | times as fast as torch | as torch.compile | as {CUBLAS} |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
         if row["public"]:
-            speeds = " | ".join(_speed(row["speed"].get(name)) for name in ("torch", "torch.compile"))
+            speeds = " | ".join(_speed(row["speed"].get(name)) for name in ("torch", "torch.compile", CUBLAS))
             time_us, share = row["microseconds"], row["share of the ceiling"]
             lines.append(
                 f"| `{row['operation']}` | {row['case']} | {time_us:.1f} µs | {share:.0%} | {speeds} |"
             )
+    lines += ["", *targets(found["rows"])]
     for name, words in found["wrong"].items():
         lines.append(f"\nWrong: {name}: {words}")
     return "\n".join(lines) + "\n"
+
+
+def targets(rows: list[dict], wanted: tuple[Target, ...] = GPU_TARGETS) -> list[str]:
+    """A sentence for each target whose case was raced."""
+    found = []
+    for target in wanted:
+        for row in rows:
+            if (row["version"], row["case"]) == (target.version or target.operation, target.case):
+                speed = row["speed"][target.rival]
+                verdict = "reached" if speed[0] >= target.least else "missed"
+                found.append(
+                    f"Target {verdict}: {row['version']}, {target.case}: {_speed(speed)} times as fast as "
+                    f"{target.rival}, wanted {target.least:g}, better {target.aim:g}."
+                )
+    return found
 
 
 def _speed(found) -> str:
@@ -218,7 +261,7 @@ def check_all(ops, seed) -> dict:
 
 def race_all(ops, clock, ceilings, stop, found) -> None:
     """All large cases until the time is over, each checked before it is timed; adds to ``found``."""
-    cases = [(op, case) for op in ops for case in op.cases_for("benchmark")]
+    cases = [(op, case) for op in ops for case in cases_to_race(op)]
     for number, (op, case) in enumerate(cases):
         what, dtype, seed = f"{op.name}, {case.name}", op.dtypes[0], found["seed"]
         left = stop - time.perf_counter()
@@ -278,6 +321,7 @@ def main() -> None:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     if options.markdown:
         options.markdown.write_text(markdown(found))
+    print(*targets(found["rows"]), sep="\n")
     for what, wrong in found["wrong"].items():
         print(f"WRONG {what}: {wrong}")
     sys.exit(bool(found["wrong"]))

@@ -32,6 +32,11 @@ def _chain(x, scale, shift, gain, offset, limit=6.0):
     return (gelu * gain + offset).clamp(-limit, limit)
 
 
+def bfloat16_mm(a, b):
+    """torch's own, which rounds its results to 16 bits."""
+    return torch.mm(a.view(torch.bfloat16), b.view(torch.bfloat16))
+
+
 # Name of the operation -> name of the rival -> a function without ``out``.
 RIVALS = {
     "embedding": {"torch, no out": functional.embedding},
@@ -40,6 +45,8 @@ RIVALS = {
     "add_layer_norm": {"torch, no out": add_layer_norm},
     "rms_norm": {"torch, no out": rms_norm},
     "histogram": {"torch.histc": lambda x, bins, low, high: torch.histc(x, bins, low, high)},
+    "half_matmul": {"torch.mm of 16 bits": torch.mm},
+    "bfloat16_matmul": {"torch.mm of 16 bits": bfloat16_mm},
     "int8_matmul": {"torch._int_mm": torch._int_mm},
 }
 
@@ -82,6 +89,10 @@ def in_floats(a, b):
     return lambda: torch.mm(a, b)
 
 
+def bfloat16_in_floats(a, b):
+    return in_floats(a.view(torch.bfloat16), b.view(torch.bfloat16))
+
+
 def int8_packed(a, panels, columns):
     b = unpack_int8(panels, a.shape[1], columns).contiguous()
     return lambda: torch._int_mm(a, b)
@@ -121,6 +132,8 @@ PREPARED = {
     "matmul": {"oneDNN": onednn_matmul},
     "conv2d": {"channels last": channels_last},
     "linear_packed": {"torch": linear_packed, "oneDNN, packed": onednn_packed},
+    "half_matmul": {"torch in float32": in_floats},
+    "bfloat16_matmul": {"torch in float32": bfloat16_in_floats},
     "int8_matmul": {"torch in float32": in_floats},
     "int8_matmul_packed": {"torch": int8_packed, "torch in float32": int8_packed_in_floats},
     "int4_linear": {"torch": int4_linear},

@@ -1,6 +1,8 @@
-"""What the kernels are meant to reach, as times a rival's speed: the table that ``benchmarks/kernels.py`` ends with.
+"""What the kernels are meant to reach, as times a rival's speed.
 
-The figures were set on a machine with AVX-512. ``NOTES.md`` beside this file says what bounds those that are missed.
+``benchmarks/kernels.py`` ends with the table of ``TARGETS``, ``benchmarks/gpu.py`` with that of ``GPU_TARGETS``. The
+figures of the first were set on a machine with AVX-512. ``NOTES.md`` beside this file says what bounds those that are
+missed.
 """
 
 from dataclasses import dataclass
@@ -58,3 +60,6 @@ TARGETS = (
     Target("block_sparse_matmul", "1024x1024x64, 90 % zeros", "our dense product", 7.0),
     Target("binary_matmul", "square 1024", "our float32 product", 10.0, 20.0),
 )
+
+CUBLAS = "torch.mm of 16 bits"
+GPU_TARGETS = (Target("bfloat16_matmul", "square 4096", CUBLAS, 0.5, 0.7),)

@@ -77,7 +77,8 @@ def check_dtypes(op: Operation, arrays: Mapping[str, object]) -> str:
 
 def _want_dtype(op, name, got, wanted, like=""):
     if got not in wanted:
-        raise TypeError(f"{op.name}: {name} must be {' or '.join(wanted)}{like}; got {got}")
+        hint = " (call .view(torch.uint16) on it)" if got == "bfloat16" and "uint16" in wanted else ""
+        raise TypeError(f"{op.name}: {name} must be {' or '.join(wanted)}{like}; got {got}{hint}")
 
 
 def check_shapes(op: Operation, shapes: Mapping[str, tuple], options: Mapping) -> dict:

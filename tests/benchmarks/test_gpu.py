@@ -6,7 +6,7 @@ import pytest
 import torch
 from gpu_clock import Ceilings, Timing
 
-from coursekit.kernels import cpu
+from coursekit.kernels import cpu, cuda
 from coursekit.kernels.contract import Case
 from coursekit.kernels.ops import OPS
 
@@ -29,7 +29,10 @@ def on_the_cpu(monkeypatch):
 
 
 def test_every_kernel_that_stands_in_is_right():
-    ops = [OPS[name] for name in ("matmul", "layer_norm", "reduce", "embedding")]
+    ops = [
+        OPS[name]
+        for name in ("matmul", "half_matmul", "bfloat16_matmul", "layer_norm", "reduce", "embedding")
+    ]
     found = gpu.check_all(ops, seed=1)
     assert not found["wrong"]
     assert len(found["right"]) > 100
@@ -55,6 +58,42 @@ def test_a_wrong_kernel_is_found(spoil, words):
 def test_what_is_not_written_is_found():
     wrong = gpu.check(OPS["rms_norm"], lambda *arrays, out, **options: None, SMALL, "float32", seed=3)
     assert "nan" in wrong
+
+
+@pytest.mark.parametrize("name", gpu.SIXTEEN)
+def test_a_product_of_16_bits_is_checked_against_float64(name):
+    op, case = OPS[name], Case("deep", "benchmark", {"M": 2, "K": 4000, "N": 3})
+    arrays = op.draw(np.random.default_rng(5), case.sizes)
+    found = gpu._in_float64(op, [torch.from_numpy(a) for a in arrays], {})
+    np.testing.assert_allclose(found, op.reference(*arrays), rtol=1e-12, atol=1e-12)
+
+    def rounded(a, b, out):
+        out.copy_(cpu.rungs(name)[name](a, b).to(gpu.SIXTEEN[name]))
+
+    assert "off by" in gpu.check(op, rounded, case, "float32", seed=6)
+
+
+@pytest.mark.parametrize("name", gpu.SIXTEEN)
+def test_a_product_of_16_bits_races_torchs_own(name):
+    case = Case("small", "benchmark", {"M": 4, "K": 8, "N": 8})
+    ceilings = Ceilings(1e30, {"float32": 1e12, "float16": 2e12, "bfloat16": 2e12})
+    rows = gpu.race(OPS[name], case, "float32", Clock(), ceilings, 4, 1.0)
+    assert [row["version"] for row in rows][:2] == ["torch", gpu.CUBLAS]
+    assert set(rows[-1]["speed"]) == {"torch", gpu.CUBLAS}
+    np.testing.assert_allclose(rows[0]["share of the ceiling"], 2 * 4 * 8 * 8 / 2e12 / 2e-6)
+
+
+def test_targets_name_what_there_is_and_are_said():
+    for target in gpu.GPU_TARGETS:
+        op = OPS[target.operation]
+        assert target.case in {case.name for case in gpu.cases_to_race(op)}
+        assert (target.version or target.operation) in cuda.rungs(target.operation)
+    row = {"version": "bfloat16_matmul", "case": "square 4096", "speed": {gpu.CUBLAS: (0.6, 0.5, 0.7)}}
+    (said,) = gpu.targets([row])
+    assert said.startswith("Target reached: bfloat16_matmul, square 4096: 0.60 (0.50 to 0.70) times")
+    (said,) = gpu.targets([{**row, "speed": {gpu.CUBLAS: (0.4, 0.3, 0.5)}}])
+    assert said.startswith("Target missed")
+    assert gpu.targets([{**row, "case": "square 256"}]) == []
 
 
 def test_a_race_and_its_table():

@@ -40,6 +40,7 @@ SMALL = {
     "batched_matmul": ({"...": (2,), "M": 3, "K": 4, "N": 8}, {}),
     "linear": ({"M": 3, "K": 4, "N": 8}, {}),
     "half_matmul": ({"M": 3, "K": 8, "N": 16}, {}),
+    "bfloat16_matmul": ({"M": 3, "K": 8, "N": 16}, {}),
     "int8_matmul": ({"M": 3, "K": 16, "N": 8}, {}),
     "int8_matmul_packed": ({"M": 3, "K": 16}, {"columns": 8}),
     "max_pool2d": ({"B": 1, "C": 2, "H": 4, "W": 5}, {"kernel_size": 3, "stride": 1}),

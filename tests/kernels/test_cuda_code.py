@@ -38,6 +38,17 @@ def test_shortcomings_are_seen():
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize(("name", "instruction"), [("halves", ""), ("bfloat16s", ".BF16")])
+def test_each_kind_of_16_bits_has_its_own_instruction(name, instruction):
+    """The one for float16 is how the other's name begins."""
+    kernel = next(k for k in KERNELS if k.name == f"word_tiles.{name}_32x16")
+    code = report.compile_kernel(kernel, kernel.signatures[0], (9, 0))
+    products = {found for found in code.instructions if found.startswith("HMMA")}
+    assert products == {f"HMMA.16816.F32{instruction}"}
+
+
 def test_kernels_have_names_of_their_own():
     names = [kernel.name for kernel in KERNELS]
     assert len(set(names)) == len(names)

@@ -29,6 +29,7 @@ from coursekit.kernels.cpu.batched_matmul import (
     batched_matmul_rows,
     batched_matmul_textbook,
 )
+from coursekit.kernels.cpu.bfloat16_matmul import bfloat16_matmul, bfloat16_matmul_textbook
 from coursekit.kernels.cpu.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cpu.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cpu.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
@@ -195,6 +196,8 @@ __all__ = [
     "batched_matmul",
     "batched_matmul_rows",
     "batched_matmul_textbook",
+    "bfloat16_matmul",
+    "bfloat16_matmul_textbook",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_grad",

@@ -21,6 +21,11 @@ from coursekit.kernels.cuda.batched_matmul import (
     batched_matmul_textbook,
     batched_matmul_tiled,
 )
+from coursekit.kernels.cuda.bfloat16_matmul import (
+    bfloat16_matmul,
+    bfloat16_matmul_textbook,
+    bfloat16_matmul_tiled,
+)
 from coursekit.kernels.cuda.bias_gelu import bias_gelu, bias_gelu_fused, bias_gelu_textbook
 from coursekit.kernels.cuda.bias_relu import bias_relu, bias_relu_fused, bias_relu_textbook
 from coursekit.kernels.cuda.bias_silu import bias_silu, bias_silu_fused, bias_silu_textbook
@@ -109,6 +114,9 @@ __all__ = [
     "batched_matmul",
     "batched_matmul_textbook",
     "batched_matmul_tiled",
+    "bfloat16_matmul",
+    "bfloat16_matmul_textbook",
+    "bfloat16_matmul_tiled",
     "bias_gelu",
     "bias_gelu_fused",
     "bias_gelu_textbook",

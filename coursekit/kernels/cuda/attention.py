@@ -163,12 +163,96 @@ def _copier(size):
     return copy
 
 
+@cuda.jit(device=True)
+def _place(M):
+    """The head of this block, and its first query: the last come first, as they have the most to do where causal."""
+    count = (M + QUERIES - 1) // QUERIES
+    h, m = divmod(cuda.blockIdx.x, count)
+    return h, (count - 1 - m) * QUERIES
+
+
+@cuda.jit(device=True)
+def _clear(numbers, columns):
+    for i in range(EACH):
+        for j in range(columns):
+            numbers[i, j] = 0
+
+
+def _weigher(wide, columns):
+    """A device function that turns ``wide`` scores of a thread's i-th query into weights, from ``at`` on in the tile.
+
+    They belong to ``key`` and every TEAM-th after it, as far as ``last``. What was summed by the old maximum is brought
+    to the new one.
+    """
+
+    @cuda.jit(device=True)
+    def weigh(scores, i, key, last, top, total, sums, weights, at, scratch):
+        nothing, new = float32(-math.inf), top[i]
+        for j in range(wide):
+            if key + TEAM * j > last:
+                scores[i, j] = nothing
+            new = max(new, scores[i, j])
+        new = _team_max(new, scratch)
+        footing = float32(0) if new == nothing else new
+        factor = math.exp(top[i] - footing)
+        top[i] = new
+        total[i] *= factor
+        for e in range(columns):
+            sums[i, e] *= factor
+        for j in range(wide):
+            weight = math.exp(scores[i, j] - footing)
+            weights[at + TEAM * j] = weight
+            total[i] += weight
+
+    return weigh
+
+
+def _mean_adder(keys, row, beside, vectors):
+    """A device function that adds the weighted values of a tile; a thread has ``vectors`` fours of columns."""
+
+    @cuda.jit(device=True)
+    def add(weights, tile, group, lane, left, sums):
+        for j in range(0, keys, 4):
+            for i in range(EACH):
+                at = (group + GROUPS * i) * beside + j
+                left[i, 0], left[i, 1], left[i, 2], left[i, 3] = load4(weights, at)
+            for u in range(4):
+                for c in range(vectors):
+                    w, x, y, z = load4(tile, (j + u) * row + 4 * (lane + TEAM * c))
+                    for i in range(EACH):
+                        sums[i, 4 * c] += left[i, u] * w
+                        sums[i, 4 * c + 1] += left[i, u] * x
+                        sums[i, 4 * c + 2] += left[i, u] * y
+                        sums[i, 4 * c + 3] += left[i, u] * z
+
+    return add
+
+
+def _writer(vectors):
+    """A device function that divides sums by those of the weights, and writes ``count`` rows of E from ``start`` on."""
+
+    @cuda.jit(device=True)
+    def write(sums, total, out, start, count, E, group, lane, scratch):
+        for i in range(EACH):
+            share = float32(1) / _team_sum(total[i], scratch)
+            query = group + GROUPS * i
+            for c in range(vectors):
+                e = 4 * (lane + TEAM * c)
+                if query < count and e < E:
+                    w, x = sums[i, 4 * c] * share, sums[i, 4 * c + 1] * share
+                    y, z = sums[i, 4 * c + 2] * share, sums[i, 4 * c + 3] * share
+                    store4(out, start + query * E + e, w, x, y, z)
+
+    return write
+
+
 def _tiles(size, keys):
     """The kernel for up to ``size`` columns of q, k and v, with ``keys`` of the keys at a time."""
     row, beside = size + PAD, keys + PAD
     wide, vectors = keys // TEAM, size // (4 * TEAM)
     room, tile_room, weights_room, columns = QUERIES * row, keys * row, QUERIES * beside, 4 * vectors
-    copy, add_products = _copier(size), add_row_products(EACH, wide)
+    copy, add_products, weigh = _copier(size), add_row_products(EACH, wide), _weigher(wide, columns)
+    add_means, write = _mean_adder(keys, row, beside, vectors), _writer(vectors)
 
     def run(q, k, v, sizes, scale, causal, out):
         mine = cuda.shared.array(room, dtype=float32)
@@ -183,68 +267,27 @@ def _tiles(size, keys):
         M, N, D, E = sizes
         t = cuda.threadIdx.x
         group, lane = divmod(t, TEAM)
-        # The last queries come first: where causal, they have the most to do.
-        count = (M + QUERIES - 1) // QUERIES
-        h, m = divmod(cuda.blockIdx.x, count)
-        m = (count - 1 - m) * QUERIES
+        h, m = _place(M)
         seen = min(N, m + QUERIES) if causal else N
-        one, nothing = float32(1), float32(-math.inf)
         for i in range(EACH):
-            top[i], total[i] = nothing, 0
-            for e in range(columns):
-                sums[i, e] = 0
+            top[i], total[i] = float32(-math.inf), 0
+        _clear(sums, columns)
         copy(q, (h * M + m) * D, M - m, D, scale, mine, QUERIES, t)
         for n in range(0, seen, keys):
-            copy(k, (h * N + n) * D, N - n, D, one, tile, keys, t)
+            copy(k, (h * N + n) * D, N - n, D, float32(1), tile, keys, t)
             cuda.syncthreads()
-            for i in range(EACH):
-                for j in range(wide):
-                    scores[i, j] = 0
+            _clear(scores, wide)
             add_products(mine, group * row, GROUPS * row, tile, lane * row, TEAM * row, D, left, scores)
             for i in range(EACH):
                 query = group + GROUPS * i
                 last = min(N - 1, m + query) if causal else N - 1
-                new = top[i]
-                for j in range(wide):
-                    if n + lane + TEAM * j > last:
-                        scores[i, j] = nothing
-                    new = max(new, scores[i, j])
-                new = _team_max(new, scratch)
-                footing = float32(0) if new == nothing else new
-                factor = math.exp(top[i] - footing)
-                top[i] = new
-                total[i] *= factor
-                for e in range(columns):
-                    sums[i, e] *= factor
-                for j in range(wide):
-                    weight = math.exp(scores[i, j] - footing)
-                    weights[query * beside + lane + TEAM * j] = weight
-                    total[i] += weight
+                weigh(scores, i, n + lane, last, top, total, sums, weights, query * beside + lane, scratch)
             cuda.syncthreads()
-            copy(v, (h * N + n) * E, N - n, E, one, tile, keys, t)
+            copy(v, (h * N + n) * E, N - n, E, float32(1), tile, keys, t)
             cuda.syncthreads()
-            for j in range(0, keys, 4):
-                for i in range(EACH):
-                    at = (group + GROUPS * i) * beside + j
-                    left[i, 0], left[i, 1], left[i, 2], left[i, 3] = load4(weights, at)
-                for u in range(4):
-                    for c in range(vectors):
-                        w, x, y, z = load4(tile, (j + u) * row + 4 * (lane + TEAM * c))
-                        for i in range(EACH):
-                            sums[i, 4 * c] += left[i, u] * w
-                            sums[i, 4 * c + 1] += left[i, u] * x
-                            sums[i, 4 * c + 2] += left[i, u] * y
-                            sums[i, 4 * c + 3] += left[i, u] * z
+            add_means(weights, tile, group, lane, left, sums)
             cuda.syncthreads()
-        for i in range(EACH):
-            share = one / _team_sum(total[i], scratch)
-            query = m + group + GROUPS * i
-            for c in range(vectors):
-                e = 4 * (lane + TEAM * c)
-                if query < M and e < E:
-                    w, x = sums[i, 4 * c] * share, sums[i, 4 * c + 1] * share
-                    y, z = sums[i, 4 * c + 2] * share, sums[i, 4 * c + 3] * share
-                    store4(out, (h * M + query) * E + e, w, x, y, z)
+        write(sums, total, out, (h * M + m) * E, M - m, E, group, lane, scratch)
 
     run.__name__ = f"_tiles_{size}"
     return kernel(

@@ -88,6 +88,68 @@ def _note_taps(T, sizes, taps):
         taps[1, i], taps[2, i] = H + W if i >= T else r, s
 
 
+@cuda.jit(device=True)
+def _first_pixel(place, group, sizes, how):
+    """Row, column and position in x of a place's first pixel; the row is above all pixels where there is no place."""
+    B, groups, D, H, W, _, _, P, Q = sizes
+    stride, padding, high = how
+    b, p = divmod(place, P * Q)
+    p, q = divmod(p, Q)
+    top, side = p * stride - padding, q * stride - padding
+    if place >= B * P * Q:
+        top = -H - W - high
+    return top, side, ((b * groups + group) * D * H + top) * W + side
+
+
+@cuda.jit(device=True)
+def _copy_pixels(x, taps, first, top, side, start, H, W, pixels, t):
+    """A tile of what DEPTH taps from ``first`` on see. A thread's place is always the same."""
+    mine = t % PLACES
+    for i in range(t // PLACES, DEPTH, TILED // PLACES):
+        y, z = top + taps[1, first + i], side + taps[2, first + i]
+        inside = 0 <= y < H and 0 <= z < W
+        pixels[i * PLACES + mine] = x[start + taps[0, first + i]] if inside else float32(0)
+
+
+@cuda.jit(device=True)
+def _add_products(weights, pixels, row, column, left, total):
+    """The products of the two tiles, HIGH x WIDE of them for a thread."""
+    for d in range(0, DEPTH, 4):
+        for m in range(HIGH):
+            left[m, 0], left[m, 1], left[m, 2], left[m, 3] = load4(weights, (row + ROWS * m) * ROW + d)
+        for u in range(4):
+            e, f, g, h = load4(pixels, (d + u) * PLACES + WIDE * column)
+            for m in range(HIGH):
+                total[m, 0] += left[m, u] * e
+                total[m, 1] += left[m, u] * f
+                total[m, 2] += left[m, u] * g
+                total[m, 3] += left[m, u] * h
+
+
+@cuda.jit(device=True)
+def _find_places(at, place, B, K, k, PQ):
+    """Where filter k's results for WIDE places go, from ``place`` on; -1 where there is no such place."""
+    b, p = divmod(place, PQ)
+    for c in range(WIDE):
+        at[c] = (b * K + k) * PQ + p if b < B else -1
+        p += 1
+        if p == PQ:
+            b, p = b + 1, 0
+
+
+@cuda.jit(device=True)
+def _write_row(out, at, step, total, m, more, PQ):
+    """Four results, in one store where they lie side by side."""
+    if PQ % 4 == 0:
+        if at[0] >= 0:
+            e, f, g, h = total[m, 0] + more, total[m, 1] + more, total[m, 2] + more, total[m, 3] + more
+            store4(out, at[0] + step, e, f, g, h)
+    else:
+        for c in range(WIDE):
+            if at[c] >= 0:
+                out[at[c] + step] = total[m, c] + more
+
+
 @kernel(
     "(float32[::1], float32[::1], float32[::1], int64[:, ::1], UniTuple(int64, 9), UniTuple(int64, 3), float32[::1])",
     tuned=True,
@@ -99,70 +161,30 @@ def _implicit(x, weight, bias, taps, sizes, how, out):
     total = cuda.local.array((HIGH, WIDE), dtype=float32)
     left = cuda.local.array((HIGH, 4), dtype=float32)
     at = cuda.local.array(WIDE, dtype=int64)
-    B, groups, D, H, W, filters, T, P, Q = sizes
-    stride, padding, high = how
+    B, groups, _, H, W, filters, T, P, Q = sizes
     t = cuda.threadIdx.x
     row, column = divmod(t, COLUMNS)
-    group = cuda.blockIdx.z
-    PQ, K = P * Q, groups * filters
+    group, place = cuda.blockIdx.z, cuda.blockIdx.x * PLACES
     k = cuda.blockIdx.y * FILTERS
     count = filters - k
     k += group * filters
-    # The place whose pixels this thread loads, always the same.
-    mine = t % PLACES
-    j = cuda.blockIdx.x * PLACES + mine
-    b, p = divmod(j, PQ)
-    p, q = divmod(p, Q)
-    top, side = p * stride - padding, q * stride - padding
-    if j >= B * PQ:
-        top = -H - W - high  # above all pixels with any of the taps
-    start = ((b * groups + group) * D * H + top) * W + side
+    top, side, start = _first_pixel(place + t % PLACES, group, sizes, how)
     for m in range(HIGH):
         for n in range(WIDE):
             total[m, n] = 0
     for first in range(0, T, DEPTH):
         cuda.syncthreads()
         _copy_weights(weight, k * T + first, T, count, T - first, weights, t)
-        for i in range(t // PLACES, DEPTH, TILED // PLACES):
-            y, z = top + taps[1, first + i], side + taps[2, first + i]
-            inside = 0 <= y < H and 0 <= z < W
-            pixels[i * PLACES + mine] = x[start + taps[0, first + i]] if inside else float32(0)
+        _copy_pixels(x, taps, first, top, side, start, H, W, pixels, t)
         cuda.syncthreads()
-        for d in range(0, DEPTH, 4):
-            for m in range(HIGH):
-                left[m, 0], left[m, 1], left[m, 2], left[m, 3] = load4(weights, (row + ROWS * m) * ROW + d)
-            for u in range(4):
-                e, f, g, h = load4(pixels, (d + u) * PLACES + WIDE * column)
-                for m in range(HIGH):
-                    total[m, 0] += left[m, u] * e
-                    total[m, 1] += left[m, u] * f
-                    total[m, 2] += left[m, u] * g
-                    total[m, 3] += left[m, u] * h
-    j = cuda.blockIdx.x * PLACES + WIDE * column
-    b, p = divmod(j, PQ)
-    for c in range(WIDE):
-        at[c] = (b * K + k + row) * PQ + p if b < B else -1
-        p += 1
-        if p == PQ:
-            b, p = b + 1, 0
+        _add_products(weights, pixels, row, column, left, total)
+    PQ = P * Q
+    _find_places(at, place + WIDE * column, B, groups * filters, k + row, PQ)
     for m in range(HIGH):
         n = row + ROWS * m
         if n < count:
             more = bias[k + n] if bias.size else float32(0)
-            step = ROWS * m * PQ
-            if PQ % 4 == 0:
-                if at[0] >= 0:
-                    e, f, g, h = (
-                        total[m, 0] + more,
-                        total[m, 1] + more,
-                        total[m, 2] + more,
-                        total[m, 3] + more,
-                    )
-                    store4(out, at[0] + step, e, f, g, h)
-            else:
-                for c in range(WIDE):
-                    if at[c] >= 0:
-                        out[at[c] + step] = total[m, c] + more
+            _write_row(out, at, ROWS * m * PQ, total, m, more, PQ)
 
 
 @boundary(OPS["conv2d"])

@@ -1,10 +1,10 @@
 """Small matrix products by a whole warp: the instructions of the tensor cores, and which thread holds which numbers.
 
-``multiply_halves`` and ``multiply_bytes`` add a product of 16 x 16 by 16 x 8 numbers of float16, or of 16 x 32 by
-32 x 8 of int8, to sums of float32 or int32. The 32 threads of a warp hold the matrices together, each a fragment of
-them, laid out as in the PTX ISA, sections "Matrix fragments for mma.m16n8k16 with floating point type" and "Matrix
-fragments for mma.m16n8k32". Both layouts are one if a matrix is counted in words of 32 bits along k: two halves or four
-bytes.
+``multiply_halves`` and ``multiply_bfloat16s`` add a product of 16 x 16 by 16 x 8 numbers to sums of float32,
+``multiply_bytes`` one of 16 x 32 by 32 x 8 to sums of int32. The 32 threads of a warp hold the matrices together, each
+a fragment of them, laid out as in the PTX ISA, sections "Matrix fragments for mma.m16n8k16 with floating point type"
+and "Matrix fragments for mma.m16n8k32". Both layouts are one if a matrix is counted in words of 32 bits along k: two
+numbers of 16 bits, or four bytes.
 
 The simulator has neither warps nor tensor cores. Its twins put all fragments into shared memory by the formulas that
 the PTX ISA has for single numbers, and multiply in plain loops; kernels find their words by ``left_place``,
@@ -14,6 +14,7 @@ the PTX ISA has for single numbers, and multiply in plain loops; kernels find th
 import numpy as np
 from numba import cuda, float32, int32
 
+from coursekit.kernels.bfloat16 import from_bfloat16
 from coursekit.kernels.cuda.kernel import SIMULATED
 
 WARP = 32
@@ -39,14 +40,36 @@ def sum_place(lane, i):
     return lane // 4 + 8 * (i // 2), 2 * (lane % 4) + i % 2
 
 
-def put_numbers(lane, left_words, right_words, dtype, left, right):
-    """Write what a thread holds to where it stands in the two matrices, number by number, as the PTX ISA says."""
-    per = 4 // np.dtype(dtype).itemsize
+def halves(words):
+    """The float16 in words of 32 bits, in the order of memory."""
+    return np.array(words, np.uint32).view(np.float16)
+
+
+def bfloat16s(words):
+    """What the bfloat16 in words of 32 bits are worth."""
+    return from_bfloat16(np.array(words, np.uint32).view(np.uint16))
+
+
+def signed_bytes(words):
+    """The int8 in words of 32 bits."""
+    return np.array(words, np.uint32).view(np.int8)
+
+
+def numbers_in_a_word(numbers) -> int:
+    return len(numbers((0,)))
+
+
+def put_numbers(lane, left_words, right_words, numbers, left, right):
+    """Write what a thread holds to where it stands in the two matrices, number by number, as the PTX ISA says.
+
+    ``numbers(words)`` are those in the words.
+    """
+    per = numbers_in_a_word(numbers)
     group, member = lane // 4, lane % 4
-    for i, number in enumerate(np.array(left_words, np.uint32).view(dtype)):
+    for i, number in enumerate(numbers(left_words)):
         row = group if i // per % 2 == 0 else group + 8
         left[row, member * per + i % per + (0 if i < 2 * per else 4 * per)] = number
-    for i, number in enumerate(np.array(right_words, np.uint32).view(dtype)):
+    for i, number in enumerate(numbers(right_words)):
         right[member * per + i % per + (0 if i < per else 4 * per), group] = number
 
 
@@ -55,16 +78,16 @@ def of_sum(lane, i):
     return lane // 4 + (0 if i < 2 else 8), lane % 4 * 2 + i % 2
 
 
-def _twin(dtype, wide):
-    """The product for the simulator, of numbers of a NumPy dtype that are summed in Numba's type ``wide``."""
-    most, depth = 1024 // WARP, WORDS * 4 // np.dtype(dtype).itemsize
+def _twin(numbers, wide):
+    """The product for the simulator, of the ``numbers`` in words, which are summed in Numba's type ``wide``."""
+    most, depth = 1024 // WARP, WORDS * numbers_in_a_word(numbers)
 
     @cuda.jit(device=True)
     def multiply(a0, a1, a2, a3, b0, b1, c0, c1, c2, c3):
         left = cuda.shared.array((most, ROWS, depth), dtype=wide)
         right = cuda.shared.array((most, depth, COLUMNS), dtype=wide)
         warp, lane = divmod(cuda.threadIdx.x, WARP)
-        put_numbers(lane, (a0, a1, a2, a3), (b0, b1), dtype, left[warp], right[warp])
+        put_numbers(lane, (a0, a1, a2, a3), (b0, b1), numbers, left[warp], right[warp])
         cuda.syncthreads()
         sums = [c0, c1, c2, c3]
         for i in range(4):
@@ -78,8 +101,9 @@ def _twin(dtype, wide):
 
 
 if SIMULATED:
-    multiply_halves = _twin("float16", float32)
-    multiply_bytes = _twin("int8", int32)
+    multiply_halves = _twin(halves, float32)
+    multiply_bfloat16s = _twin(bfloat16s, float32)
+    multiply_bytes = _twin(signed_bytes, int32)
 
 else:
     from llvmlite import ir
@@ -111,6 +135,12 @@ else:
     def multiply_halves(typing, a0, a1, a2, a3, b0, b1, c0, c1, c2, c3):
         """The sums c plus the product of a and b, which are words of two float16."""
         instruction = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
+        return _signature(types.float32), _lower(instruction, types.float32, "f")
+
+    @intrinsic
+    def multiply_bfloat16s(typing, a0, a1, a2, a3, b0, b1, c0, c1, c2, c3):
+        """The sums c plus the product of a and b, which are words of two bfloat16."""
+        instruction = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
         return _signature(types.float32), _lower(instruction, types.float32, "f")
 
     @intrinsic

@@ -1,4 +1,4 @@
-"""Products of matrices on tensor cores, whatever a word of 32 bits along k holds: two halves, or four bytes.
+"""Products of matrices on tensor cores, whatever a word of 32 bits along k holds: two numbers or four.
 
 A block computes a tile of the result, its warps a part of the tile each, and a warp its part in products of 16 x 8. The
 tensor cores take a and b from shared memory, a word at a time. Between the rows there are words of padding: rows of a

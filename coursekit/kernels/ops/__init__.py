@@ -22,7 +22,7 @@ from coursekit.kernels.ops.binary import BINARY_MATMUL, PACK_SIGNS
 from coursekit.kernels.ops.codebook import HISTOGRAM, KMEANS_STEP
 from coursekit.kernels.ops.convolution import CONV2D, CONV2D_GRAD_INPUT, CONV2D_GRAD_WEIGHT
 from coursekit.kernels.ops.elementwise import ELEMENTWISE
-from coursekit.kernels.ops.half import HALF_MATMUL
+from coursekit.kernels.ops.half import BFLOAT16_MATMUL, HALF_MATMUL
 from coursekit.kernels.ops.integer import INT4_LINEAR, INT8_MATMUL, INT8_MATMUL_PACKED, PACK_INT4, PACK_INT8
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, LINEAR, LINEAR_PACKED, MATMUL, PACK_LINEAR
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
@@ -49,6 +49,7 @@ OPS: dict[str, Operation] = {
         PACK_LINEAR,
         LINEAR_PACKED,
         HALF_MATMUL,
+        BFLOAT16_MATMUL,
         INT8_MATMUL,
         PACK_INT8,
         INT8_MATMUL_PACKED,

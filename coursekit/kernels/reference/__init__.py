@@ -9,6 +9,7 @@ from coursekit.kernels.reference.arrays import boundary
 from coursekit.kernels.reference.attention import attention
 from coursekit.kernels.reference.attention_gradients import attention_grad
 from coursekit.kernels.reference.batched_matmul import batched_matmul
+from coursekit.kernels.reference.bfloat16_matmul import bfloat16_matmul
 from coursekit.kernels.reference.bias_gelu import bias_gelu
 from coursekit.kernels.reference.binary import binary_matmul, pack_signs
 from coursekit.kernels.reference.codebook import histogram, kmeans_step
@@ -47,6 +48,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool2d_grad",
     "batched_matmul",
+    "bfloat16_matmul",
     "bias_gelu",
     "bias_gelu_grad",
     "bias_relu",

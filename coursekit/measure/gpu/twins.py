@@ -12,13 +12,15 @@ def twins(books) -> dict:
     """The stand-in for each instruction of the course's kernels, by its ``id``."""
     from coursekit.kernels.cuda import tensor_cores, vectors
 
+    product = partial(partial, _multiply, books, tensor_cores)
     return {
         id(vectors.load4): _load4,
         id(vectors.store4): _store,
         id(vectors.store2): _store,
         id(vectors.add_fours): _add_fours,
-        id(tensor_cores.multiply_halves): partial(_multiply, books, tensor_cores, "float16", np.float32),
-        id(tensor_cores.multiply_bytes): partial(_multiply, books, tensor_cores, "int8", np.int32),
+        id(tensor_cores.multiply_halves): product(tensor_cores.halves, np.float32),
+        id(tensor_cores.multiply_bfloat16s): product(tensor_cores.bfloat16s, np.float32),
+        id(tensor_cores.multiply_bytes): product(tensor_cores.signed_bytes, np.int32),
     }
 
 
@@ -48,14 +50,14 @@ def _add_fours(a, b, total):
     return total + (a * b).sum(dtype=np.int32)
 
 
-def _multiply(books, layout, dtype, wide, *words):
+def _multiply(books, layout, numbers, wide, *words):
     """A product by all threads of a warp, each of which gives its fragments and takes its own four sums."""
     site = books.site(sys._getframe(1))
     fragments = books.thread.wait(("warp", site), (words[:6], None))
-    depth = layout.WORDS * 4 // np.dtype(dtype).itemsize
+    depth = layout.WORDS * layout.numbers_in_a_word(numbers)
     left, right = np.zeros((layout.ROWS, depth), wide), np.zeros((depth, layout.COLUMNS), wide)
     for lane, (*a, b0, b1) in fragments.items():
-        layout.put_numbers(lane, a, (b0, b1), dtype, left, right)
+        layout.put_numbers(lane, a, (b0, b1), numbers, left, right)
     lane = books.thread.number % layout.WARP
     places = [layout.of_sum(lane, i) for i in range(4)]
     return tuple(c + left[m] @ right[:, n] for c, (m, n) in zip(words[6:], places, strict=True))
