@@ -9,13 +9,12 @@ HOME = Path(__file__).parent / ".pytest_cache" / "coursekit-home"
 
 
 def pytest_configure(config):
-    outermost = os.environ.get("COURSEKIT_HOME") != str(
-        HOME
-    )  # neither a worker, nor a run that a test has started
+    # Neither a worker nor a run that a test has started.
+    is_outermost = os.environ.get("COURSEKIT_HOME") != str(HOME)
     os.environ["COURSEKIT_HOME"] = str(HOME)
     os.environ.setdefault("MPLBACKEND", "agg")
     os.environ["COURSEKIT_BUDGET"] = "0.3"  # lessons measure less long: their figures are not compared
-    if outermost:  # a ledger of the run before would make a lesson's table differ from a first run's
+    if is_outermost:  # a ledger of the run before would make a lesson's table differ from a first run's
         (HOME / "ledger.json").unlink(missing_ok=True)
 
 
@@ -24,18 +23,24 @@ def pytest_collection_modifyitems(items):
     """What a worker takes at a time, with ``--dist loadgroup --no-loadscope-reorder``.
 
     A file, whose cells or fixtures belong together; or those tests of it that share an operation, since they compile
-    the same kernels. What takes long comes first, so that no worker is left with it at the end.
+    the same kernels, a notebook, or a machine's settings. What takes long comes first, so that no worker is left with
+    it at the end.
     """
     groups = {}
     for item in items:
-        op = getattr(item, "callspec", None) and item.callspec.params.get("op")
-        groups.setdefault(f"{item.path.parent.name}/{item.path.stem} {getattr(op, 'name', '')}", []).append(
-            item
-        )
+        groups.setdefault(f"{item.path.parent.name}/{item.path.stem} {_topic(item)}", []).append(item)
     for name, members in groups.items():
         for item in members:
             item.add_marker(pytest.mark.xdist_group(name))
     items[:] = [item for members in sorted(groups.values(), key=_is_short) for item in members]
+
+
+def _topic(item) -> str:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    path = parameters.get("path")
+    if getattr(path, "suffix", "") == ".ipynb":
+        return path.stem
+    return getattr(parameters.get("op"), "name", "") or parameters.get("setting", "")
 
 
 def _is_short(members) -> bool:
