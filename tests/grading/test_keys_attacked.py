@@ -1,4 +1,4 @@
-"""Answers of exercises 07 and 09 that do not do what the task is about, and honest ones that look unusual.
+"""Answers of exercises 07 to 09 that do not do what the task is about, and honest ones that look unusual.
 
 Each of the first kind earned points once.
 """
@@ -14,7 +14,10 @@ from coursekit.grading.marking.grade import expected, mark
 from coursekit.grading.marking.race import add_races
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"
-KEYS = {"07": load_key(SOLUTIONS / "07_cpu_kernels.ipynb"), "09": load_key(SOLUTIONS / "09_fusion.ipynb")}
+KEYS = {
+    name[:2]: load_key(SOLUTIONS / f"{name}.ipynb")
+    for name in ("07_cpu_kernels", "08_gpu_kernels", "09_fusion")
+}
 
 
 def total(value: str, head: str = "") -> str:
@@ -27,6 +30,39 @@ def product(value: str, head: str = "") -> str:
     )
 
 
+def kernel(body: str, head: str = "", name: str = "sums(x, out)") -> str:
+    body = textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    return f"{textwrap.dedent(head)}\n@cuda.jit\ndef {name}:\n{body}"
+
+
+def hoard(box: str, head: str = "", first: str = "") -> str:
+    """A sum by threads that share what `box` names, which is no memory of a GPU."""
+    body = f"""
+        b, t, i = cuda.blockIdx.x, cuda.threadIdx.x, cuda.grid(1)
+        box = {box}
+        box[b] = (box[b] if t else 0) + (x[i] if i < x.size else 0)
+        if t == 63:
+            out[b] = box[b]
+    """
+    return kernel(f"{first}\n{textwrap.dedent(body)}", head)
+
+
+def textbook(a: str, b: str, first: str = "") -> str:
+    """A product without tiles, in which each thread reads its row and its column by these expressions."""
+    body = f"""
+        n, m = cuda.grid(2)
+        if m < out.shape[0] and n < out.shape[1]:
+            total = float32(0)
+            for k in range(K):
+                total += {a} * {b}
+            out[m, n] = total
+    """
+    return kernel(
+        f"K = a.shape[1]\n{textwrap.dedent(first)}\n{textwrap.dedent(body)}", "", "product(a, b, out)"
+    )
+
+
+PATCH = "import coursekit.measure.gpu.tracing as t; t.races_in = lambda c, books: []"
 EINSUM = "from numpy._core._multiarray_umath import c_einsum"
 SPARSE = "from sklearn.utils.extmath import safe_sparse_dot"
 TORCH = '__import__("tor" + "ch").empty(0)'
@@ -69,6 +105,31 @@ REFUSED = {
         "from numba import prange\nproduct_blocked = product",
         product("np.asarray(np.asmatrix(a) * b)").replace("product", "product_blocked"),
     ],
+    "sectors": [
+        PATCH,
+        "def sectors(addresses, width):\n    return trace(sectors, 1, 32).total.sectors",
+        "from coursekit.measure.gpu import Request",
+    ],
+    "passes": [PATCH, "import numpy as np\nnp.ctypeslib", "import ctypes"],
+    "transpose": [
+        "if False:\n    getattr = None\ngetattr(cuda, 'jit')",
+        "from coursekit.measure import trace",
+    ],
+    "sums": [
+        f"if False:\n    exec = None\nexec({PATCH!r})",
+        f"exec = 1\ndel exec\nexec({PATCH!r})",
+        f"class A:\n    if False:\n        exec = None\n    exec({PATCH!r})",
+        "def f():\n    global trace\n    trace = f",
+        "for cuda in []: pass",
+        "class float32: pass",
+        "match 1:\n    case Check: pass",
+        "[np := 1 for _ in '1']",
+        "__builtins__ = {'max': lambda *_: 2, 'bool': lambda _: False}",
+        "def f():\n    global _judge\n    _judge = f",
+        "t = trace",
+    ],
+    "product": [textbook("float('{0.data[0]}'.format(a[m, :]))", "b[k, n]")],
+    "shares": [PATCH, "shares.py_func"],
     "bias_hard_swish": [
         "import coursekit.grading.judge as _j\n_j.race = lambda function, draw, prepare: None",
         "from numba import prange",
@@ -166,7 +227,299 @@ WRONG = {
     ),
 }
 
+KERNELS = {
+    "one index for all elements": (
+        "transpose",
+        kernel(
+            """
+            if cuda.grid(2) == (0, 0):
+                M, N = x.shape
+                if min(M, N) > 1:
+                    out[True, True] = x[True, True].reshape(M, N).T
+                else:
+                    for m in range(M):
+                        for n in range(N):
+                            out[n, m] = x[m, n]
+            """,
+            "",
+            "transpose(x, out)",
+        ),
+    ),
+    "catches where it leaves its array": (
+        "transpose",
+        kernel(
+            """
+            tile = cuda.shared.array((32, 33), float32)
+            i, j = cuda.threadIdx.x, cuda.threadIdx.y
+            top, left = 32 * cuda.blockIdx.y, 32 * cuda.blockIdx.x
+            for k in range(j, 32, 8):
+                try:
+                    tile[k, i] = x[top + k, left + i]
+                except IndexError:
+                    pass
+            cuda.syncthreads()
+            for k in range(j, 32, 8):
+                try:
+                    out[left + k, top + i] = tile[i, k]
+                except IndexError:
+                    pass
+            """,
+            "",
+            "transpose(x, out)",
+        ),
+    ),
+    "an index that is another one each time": (
+        "product",
+        textbook("a[I(m), I(k)]", "b[I(k), I(n)]", "class I(int):\n    def __mod__(self, n): return 0"),
+    ),
+    "copies of rows and columns": ("product", textbook("a[[m], :][0, k]", "b[:, [n]][k, 0]")),
+    "in the body of a class": ("sums", hoard("K.x", "store = {}", "class K:\n    x = store")),
+    "in a class of NumPy's, as it says": ("sums", hoard("K.x", 'class K:\n    __module__, x = "numpy", {}')),
+    "in a number": ("sums", hoard("K.x", "class A(int):\n    x = {}\nK = A()")),
+    "in a tuple": ("sums", hoard("K.x", "class A(tuple):\n    x = {}\nK = A()")),
+    "in a type of Numba's": ("sums", hoard("F.x", "F = float32\nF.x = {}")),
+    "in a type of Numba's, in its module": (
+        "sums",
+        hoard("g.x", "import numba as nb\nF = float32\nF.x = {}", "g = nb.float32"),
+    ),
+    "in a type of arrays": ("sums", hoard("F.x", "F = float32[:]\nF.x = {}")),
+    "in local memory that another thread had": (
+        "sums",
+        hoard("s", "", "s = cuda.local.array(64, float32)").replace("box[b]", "box[5]"),
+    ),
+    "in shared memory of objects": (
+        "sums",
+        kernel(
+            """
+            s = cuda.shared.array(1, "O")
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            if t == 0:
+                s[0] = [0.0]
+            cuda.syncthreads()
+            s[0][0] += x[i] if i < x.size else 0
+            cuda.syncthreads()
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0][0]
+            """
+        ),
+    ),
+    "in a list that is passed on": (
+        "sums",
+        kernel(
+            """
+            s = cuda.shared.array(2, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            box = cuda.shfl_sync(0xFFFFFFFF, [0.0], 0)
+            box[0] += x[i] if i < x.size else 0
+            cuda.syncwarp()
+            if t % 32 == 0:
+                s[t // 32] = box[0]
+            cuda.syncthreads()
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0] + s[1]
+            """
+        ),
+    ),
+    "a function that is another one each time": (
+        "sums",
+        """
+        class A:
+            def __get__(self, *_):
+                return real
+        class K:
+            __module__, py_func = "numba.cuda", A()
+        def real(x, out):
+            i = cuda.grid(1)
+            if i < x.size:
+                cuda.atomic.add(out, cuda.blockIdx.x, x[i])
+        sums = K()
+        """,
+    ),
+    "a barrier that half the threads leave out": (
+        "sums",
+        kernel(
+            """
+            s = cuda.shared.array(64, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            s[t] = x[i] if i < x.size else 0
+            cuda.syncthreads()
+            half = 32
+            while half:
+                if t < half:
+                    s[t] += s[t + half]
+                    cuda.syncthreads()
+                half //= 2
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0]
+            """
+        ),
+    ),
+    "one thread, with a barrier before each number": (
+        "sums",
+        kernel(
+            """
+            s = cuda.shared.array(64, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            s[t] = x[i] if i < x.size else 0
+            total = float32(0)
+            for k in range(64):
+                cuda.syncthreads()
+                if t == 0:
+                    total += s[k]
+            if t == 0:
+                out[cuda.blockIdx.x] = total
+            """
+        ),
+    ),
+    "one lane, by shuffles": (
+        "sums",
+        kernel(
+            """
+            s = cuda.shared.array(2, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            mine, total = x[i] if i < x.size else float32(0), float32(0)
+            for k in range(32):
+                total += cuda.shfl_sync(0xFFFFFFFF, mine, k)
+            if t % 32 == 0:
+                s[t // 32] = total
+            cuda.syncthreads()
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0] + s[1]
+            """
+        ),
+    ),
+    "other builtins": (
+        "sums",
+        kernel(
+            "if cuda.threadIdx.x == 0:\n    out[cuda.blockIdx.x] = math.fsum(x[64 * cuda.blockIdx.x :][:64])",
+            "import math\ndef max(*_): return 2\ndef bool(_): return False",
+        ),
+    ),
+    "another kernel, with as many barriers": (
+        "shares",
+        kernel(
+            """
+            i, first = cuda.grid(1), 128 * cuda.blockIdx.x
+            total = tail = 0.0
+            for k in range(first, min(first + 128, len(x))):
+                total += x[k]
+                if k >= i:
+                    tail += x[k]
+            for _ in range(15):
+                cuda.syncthreads()
+            if i < len(x):
+                out[i] = tail / total
+            """,
+            "",
+            "shares(x, out)",
+        ),
+    ),
+}
+
 HONEST = {
+    "sectors": [
+        """
+        def sectors(addresses, width):
+            seen = set()
+            for a in addresses:
+                if a is None:
+                    continue
+                for byte in range(a, a + width):
+                    seen.add(byte // 32)
+            return len(seen)
+        """,
+        """
+        def sectors(addresses, width):
+            a = np.array([a for a in addresses if a is not None], dtype=np.int64)
+            return len(np.unique(np.concatenate([a // 32, (a + width - 1) // 32])))
+        """,
+    ],
+    "passes": [
+        """
+        from collections import Counter
+        def passes(words):
+            banks = Counter(w % 32 for w in set(words))
+            return banks.most_common(1)[0][1] if banks else 0
+        """,
+        "def passes(words):\n    return int(np.bincount(np.unique(words) % 32).max()) if words else 0",
+    ],
+    "sums": [
+        kernel(
+            """
+            s = cuda.shared.array(32, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            mine = x[i] if i < x.size else float32(0)
+            for d in (16, 8, 4, 2, 1):
+                mine += cuda.shfl_down_sync(0xFFFFFFFF, mine, d)
+            if t < 32:
+                s[t] = 0
+            cuda.syncthreads()
+            if t % 32 == 0:
+                s[t // 32] = mine
+            cuda.syncthreads()
+            if t < 32:
+                mine = s[t]
+                for d in (16, 8, 4, 2, 1):
+                    mine += cuda.shfl_xor_sync(0xFFFFFFFF, mine, d)
+                if t == 0:
+                    out[cuda.blockIdx.x] = mine
+            """
+        ),
+        kernel(
+            """
+            s = cuda.shared.array(SIZE, nb.float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            s[t] = x[i] if i < x.size else 0
+            for d in [1, 2, 4, 8, 16, 32]:
+                cuda.syncthreads()
+                if t % (2 * d) == 0:
+                    add(s, t, d)
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0]
+            """,
+            """
+            import numba as nb
+            SIZE = 64
+            @cuda.jit(device=True)
+            def add(s, t, d):
+                s[t] += s[t + d]
+            """,
+        ),
+        kernel(
+            """
+            s = cuda.shared.array(64, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            s[t] = x[i] if i < x.size else 0
+            cuda.syncthreads()
+            d = 32
+            while d:
+                more = s[t + d] if t < d else 0
+                cuda.syncthreads()
+                s[t] += more
+                cuda.syncthreads()
+                d //= 2
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0]
+            """
+        ),
+        kernel(
+            """
+            s = cuda.shared.array(32, float32)
+            t, i = cuda.threadIdx.x, cuda.grid(1)
+            if t < 32:
+                s[t] = (x[i] if i < x.size else 0) + (x[i + 32] if i + 32 < x.size else 0)
+            d = 16
+            while d:
+                cuda.syncwarp()
+                if t < d:
+                    s[t] += s[t + d]
+                d //= 2
+            if t == 0:
+                out[cuda.blockIdx.x] = s[0]
+            """
+        ),
+    ],
+    "product": [textbook("a[m, k]", "b[k, n]")],
     "total": [
         "def total(x):\n    s = 0.0\n    for v in x.tolist():\n        s += v\n    return s",
         "@njit(fastmath=True)\ndef total(x):\n    s = np.float32(0)\n    for v in x:\n        s += v\n    return s",
@@ -307,6 +660,13 @@ def test_who_keeps_what_should_go_earns_nothing(task, source, points):
     assert points(task, source).status == "wrong"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "source"), KERNELS.values(), ids=KERNELS)
+def test_a_kernel_that_no_gpu_runs_so_earns_nothing(task, source, points):
+    assert forbidden(of(task), of(task).tasks[task], textwrap.dedent(source)) is None
+    assert points(task, source).status == "wrong"
+
+
 @pytest.mark.parametrize(("task", "source"), pairs(HONEST))
 def test_an_honest_answer_is_not_refused(task, source):
     assert forbidden(of(task), of(task).tasks[task], textwrap.dedent(source)) is None
@@ -349,3 +709,17 @@ def test_a_race_compares_rows_that_nobody_could_know(task, source):
         if m.title.endswith("speed") and m.task == task
     )
     assert speed.points == 0 and "in the race, on other inputs, it is not right" in speed.message
+
+
+@pytest.mark.slow
+def test_sectors_are_counted_where_shared_memory_has_the_name_of_an_array():
+    first = """
+        left, right = a, b
+        a = cuda.shared.array(256, float32)
+        b = cuda.shared.array(256, float32)
+        a[0 + 16 * cuda.threadIdx.y + cuda.threadIdx.x] = b[16 * cuda.threadIdx.y + cuda.threadIdx.x]
+    """
+    key, source = KEYS["08"], textbook("left[m, k]", "right[k, n]", first)
+    result = mark(key, {"product": source}, expected(key, 3), 3)
+    right, sectors = (m for m in add_races(key, {"product": source}, result).marks if m.task == "product")
+    assert right.status == "right" and sectors.points == 0, (right, sectors)

@@ -519,3 +519,140 @@ def test_a_barrier_orders_global_memory_within_a_block_and_not_between_blocks():
     (race, *_) = trace(passes_on, 2, 2, np.zeros(4)).races
     assert race.blocks == (0, 1) or race.blocks == (1, 0)
     assert "nothing orders blocks" in str(race)
+
+
+def test_what_is_noted_is_what_is_accessed():
+    """An index is one number for each dimension; NumPy would take others for many elements, or for a copy of them."""
+
+    def odd(x, out):
+        out[0, 0] = x[0, 0, ...]
+
+    def listed(x, out):
+        out[0, 0] = x[[1, 1], :][0, 0]
+
+    def true(x, out):
+        out[True, np.int8(1)] = x[True, True]
+
+    x = np.arange(4.0).reshape(2, 2)
+    for kernel in (odd, listed):
+        with pytest.raises((TypeError, IndexError)):
+            trace(kernel, 1, 1, x, np.zeros_like(x))
+    assert trace(true, 1, 1, x, np.zeros_like(x)).arrays["out"].tolist() == [[0, 0], [0, 3]]
+    with pytest.raises(IndexError, match=r"x\[1\]: its shape is \(2, 2\)"):
+        trace(lambda x: cuda.atomic.add(x, 1, 1), 1, 1, x)
+
+
+def test_a_shared_array_hides_no_global_one():
+    def reused(x, out):
+        given = x
+        x = cuda.shared.array(32, float32)
+        t = cuda.threadIdx.x
+        x[t] = given[t]
+        out[t] = x[t]
+
+    got = trace(reused, 1, 32, np.ones(32, np.float32), np.zeros(32, np.float32))
+    assert (got.traffic["x"].sectors, got.traffic["x (shared)"].reads, got.total.sectors) == (4, 32, 8)
+
+
+def test_local_memory_holds_nothing_at_first():
+    def reads(out):
+        out[0] = cuda.local.array(4, float32)[2]
+
+    assert math.isnan(trace(reads, 1, 1, np.zeros(1, np.float32)).arrays["out"][0])
+
+
+def with_a_class(x):
+    class A:
+        y = STASH
+
+    A.y.append(x[0])
+
+
+def with_a_try(x):
+    try:
+        x[99] = 1
+    except IndexError:
+        x[0] = 1
+
+
+def with_an_import(x):
+    import random
+
+    x[0] = random.random()
+
+
+@pytest.mark.parametrize("kernel", [with_a_class, with_a_try, with_an_import])
+def test_what_no_gpu_runs_is_refused(kernel):
+    with pytest.raises(TypeError, match="no GPU runs that"):
+        trace(kernel, 1, 1, np.zeros(2))
+
+
+def test_only_numbers_are_stored_and_passed_on():
+    def stores(x):
+        cuda.shared.array(1, "O")[0] = [x[0]]
+
+    def passes(x):
+        cuda.shfl_sync(0xFFFFFFFF, [x[0]], 0)
+
+    with pytest.raises(TypeError, match="arrays within a kernel hold numbers; got object"):
+        trace(stores, 1, 1, np.zeros(1))
+    with pytest.raises(TypeError, match="a shuffle passes numbers on; got list"):
+        trace(passes, 1, 1, np.zeros(1))
+
+
+class Held(float):
+    x = STASH
+
+
+class Posing:
+    __module__ = "numba.cuda"
+    py_func = staticmethod(lambda x: None)
+
+
+HELD, INT_ARRAY = Held(1), int32[:]
+
+
+@pytest.mark.parametrize("kernel", [lambda x: HELD.x[0], lambda x: INT_ARRAY.x])
+def test_a_constant_is_of_a_class_that_holds_nothing(kernel):
+    with pytest.raises(TypeError, match="from outside of it"):
+        trace(kernel, 1, 1, np.zeros(1))
+
+
+def test_a_kernel_is_a_function_or_of_numba_itself():
+    with pytest.raises(TypeError, match=r"must be a function, under @cuda.jit or not; got Posing"):
+        trace(Posing(), 1, 1, np.zeros(1))
+
+
+def test_a_barrier_that_some_threads_never_reach():
+    def skips(x):
+        if cuda.threadIdx.x < 3:
+            cuda.syncthreads()
+        x[cuda.threadIdx.x] = 1
+
+    with pytest.raises(RuntimeError, match=r"thread \(3, 0, 0\) of block .* where 3 others wait"):
+        trace(skips, 1, 4, np.zeros(4))
+    assert trace(skips, 1, 3, np.zeros(4)).barriers == 1
+
+
+def test_waits_elements_stretches_and_atomics():
+    def mixed(x, out):
+        s = cuda.shared.array(32, float32)
+        t = cuda.threadIdx.x
+        s[t] = x[t] + x[t] + x[t + 1]
+        cuda.syncthreads()
+        if t == 0:
+            out[0] = s[0] + s[1] + s[2]
+        cuda.syncwarp()
+        out[1 + t] = cuda.shfl_xor_sync(0xFFFFFFFF, s[t], 1)
+        if t < 2:
+            cuda.atomic.add(out, 40, 1)
+
+    got = trace(mixed, 1, 32, np.ones(33, np.float32), np.zeros(41, np.float32))
+    assert (got.barriers, got.waits, got.most_elements, got.atomics) == (1, 3, 3, 2)
+    assert got.stretches == [(0, 32), (3 + 32, 0)]
+    quiet = trace(into_nothing, 1, 1, np.zeros(1))
+    assert (quiet.waits, quiet.most_elements, quiet.stretches) == (0, 0, [(0, 0)])
+
+
+def into_nothing(x):
+    pass

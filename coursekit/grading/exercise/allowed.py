@@ -4,7 +4,7 @@ An entry of ``allow`` is the full name of what a module holds ("numpy.zeros", or
 of whatever object (".max"), a builtin ("sum"), the operator "@", or an argument by its name ("parallel="). ``BUILTINS``
 and ``ATTRIBUTES`` do no harm and need not be listed. What an answer binds itself it may use, and what given cells and
 other answers define, where these keep to the list, too. A text of code or a name put together needs ``exec``,
-``getattr`` or the like, so it is refused with them.
+``getattr``, ``str.format`` or the like, so it is refused with them.
 """
 
 import ast
@@ -20,11 +20,14 @@ len list map max min next pow print range repr reversed round set slice str tupl
 EXCEPTIONS = {
     n for n, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)
 }
-OF_OBJECTS = """T append astype clear copy count dtype extend fill flatten format get index insert is_integer item items
+OF_OBJECTS = """T append astype clear copy count dtype extend fill flatten get index insert is_integer item items
 itemsize join keys nbytes ndim pop ravel real remove reshape reverse setdefault shape size strides tolist transpose
 update values"""
 BUILTINS = frozenset(PLAIN.split()) | EXCEPTIONS
 ATTRIBUTES = frozenset(OF_OBJECTS.split())
+AT_HAND = frozenset([*dir(builtins), "In", "Out", "exit", "get_ipython", "open", "quit"])
+"""What a notebook's names have before any cell has run."""
+RESERVED = ("_judge", "__builtins__")  # in the notebook's names, of the grader and of Python
 ASKED = ("parallel",)  # arguments that need an entry
 SHOWN = 12  # names of a module that a message lists
 
@@ -65,7 +68,7 @@ def _search(
 ) -> str | None:
     """The first finding in the answer, or in another answer that defines what it looks up."""
     for tree in (answer, *others):
-        if taken := _taken(tree, given):
+        if taken := _taken(tree, given) | {*RESERVED} & bound(tree):
             where = "it" if tree is answer else "another answer"
             return f"{where} gives {min(taken)} another meaning than the exercise does, which this task does not allow"
     waiting, seen = [answer], []
@@ -75,7 +78,7 @@ def _search(
         outside = _outside(tree)
         called = [other for other in others if bound(other) & outside]
         waiting += [other for other in called if other not in seen and other not in waiting]
-        known = outside & set().union(*map(bound, [given, *called]))
+        known = set().union(bound(given), *map(_owned, called)) & outside
         names = _Names([given, tree, *called], outside - known)
         for node in ast.walk(tree):
             for used in names.uses(node):
@@ -116,7 +119,10 @@ def _instead(used: str, allow: tuple[str, ...]) -> str:
 
 
 def _outside(tree: ast.Module) -> set[str]:
-    """The names that a cell looks up and does not bind where Python would look."""
+    """The names that a cell looks up and does not bind where Python would look.
+
+    In the body of a class Python looks further, too, for a name that the class binds and has not bound yet.
+    """
     top = symtable.symtable(ast.unparse(tree), "<answer>", "exec")
     scopes = [top]
     for scope in scopes:
@@ -125,9 +131,49 @@ def _outside(tree: ast.Module) -> set[str]:
         symbol.get_name()
         for scope in scopes
         for symbol in scope.get_symbols()
-        if symbol.is_referenced() and (symbol.is_global() or scope is top)
+        if symbol.is_referenced()
+        and (
+            symbol.is_global()
+            or scope is top
+            or (scope.get_type() == "class" and symbol.get_name() in AT_HAND)
+        )
     }
-    return looked_up - bound(tree)
+    return looked_up - _owned(tree)
+
+
+def _owned(tree: ast.Module) -> set[str]:
+    """The names that a cell binds; one that is there without it (``eval``) only where it is sure to be bound first.
+
+    That is a plain ``def`` or assignment of the cell itself, before anything that looks the name up, and no ``del``.
+    """
+    own = bound(tree)
+    return {name for name in own if name not in AT_HAND or _is_bound_first(tree, name)}
+
+
+def _is_bound_first(tree: ast.Module, name: str) -> bool:
+    for node in ast.walk(tree):  # an except clause deletes its name at its end
+        if getattr(node, "name", None) == name and isinstance(node, ast.ExceptHandler):
+            return False
+        if isinstance(node, ast.Delete) and name in _mentioned(node):
+            return False
+    # As a decorator, one of these could call at once what it is given, which has no name yet.
+    own = {"<lambda>", *bound(tree)} - _imports(tree).keys()
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == name:
+            made = set().union(*map(_mentioned, statement.decorator_list))
+            return not made & own and name not in made | _mentioned(statement.args)
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return name not in _mentioned(statement.value)
+        if name in _mentioned(statement):
+            return False
+    return False
+
+
+def _mentioned(tree: ast.AST) -> set[str]:
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    names |= {"<lambda>" for n in ast.walk(tree) if isinstance(n, ast.Lambda)}
+    return names | {str(getattr(n, "name", "")) for n in ast.walk(tree)}
 
 
 def bound(tree: ast.Module) -> set[str]:

@@ -137,14 +137,14 @@ def _variant_problems(
             text = f"{task.name}: the solution earns {mark.points} of {task.points}: {mark.message}"
             again = " (other values than before with the same seed: draw from rng alone, and ask no clock)"
             yield Problem(text + again * (mark.status == "wrong"), place_of(key, task, "judge"))
-        if check.status == "ok" and "right," not in said:
+        if check.status == "ok" and "right," not in check.text:
             text = f"{task.name}: the visible check refuses the solution: {said}"
             yield Problem(text, place_of(key, task, "check"))
         return
     if mark.points:
         text = f"{task.name}: {called} earns {mark.points} point{'s' * (mark.points > 1)}"
         yield Problem(f"{text}; add a case to the judge cell that tells it from the solution", place)
-    if check.status == "ok" and "not yet" not in said:
+    if check.status == "ok" and "not yet" not in check.text:
         text = f"{task.name}: the visible check accepts {called}: {said}"
         yield Problem(f"{text}; add a case to the check", place)
     elif check.status == "ok" and variant != "empty" and task.wrongs[number].hint not in check.text:

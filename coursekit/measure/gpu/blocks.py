@@ -7,7 +7,8 @@ import numpy as np
 from greenlet import greenlet
 
 from coursekit.measure.gpu.books import WARP, Recorder
-from coursekit.measure.gpu.run import Cuda, Index, TracedArray, as_plain
+from coursekit.measure.gpu.plain import as_plain
+from coursekit.measure.gpu.run import Cuda, Index, TracedArray
 
 
 class Thread:
@@ -19,7 +20,7 @@ class Thread:
     def __init__(self, run, number: int, index: Index, block: int, block_index: Index):
         self.greenlet, self.number, self.index = greenlet(run), number, index
         self.block, self.block_index = block, block_index
-        self.epoch = self.warp_epoch = 0
+        self.epoch = self.warp_epoch = self.waits = 0
         self.waits_at = self.offer = self.answer = None
 
     @property
@@ -82,7 +83,7 @@ def _run_block(function, books: Recorder, number: int, block_index: Index, block
                     thread.resume()
             live = [thread for thread in live if not thread.is_done]
             if not _let_warps_go_on(live):
-                _let_block_go_on(live, books)
+                _let_block_go_on(live, threads, books)
     finally:
         for thread in threads:
             if thread.greenlet:  # it waits, as another one has failed
@@ -108,12 +109,18 @@ def _let_warps_go_on(live: list[Thread]) -> bool:
     return any_went
 
 
-def _let_block_go_on(live: list[Thread], books: Recorder) -> None:
+def _let_block_go_on(live: list[Thread], threads: list[Thread], books: Recorder) -> None:
     if len(places := {thread.waits_at for thread in live}) > 1:
         lines = sorted({books.sites[site][1] for _, site in places})
         raise RuntimeError(
             f"threads of block {live[0].block_index} wait for each other in different places, lines "
             f"{' and '.join(map(str, lines))}: a barrier or a shuffle has to be reached by all of them"
+        )
+    if live and len(live) < len(threads):
+        gone, line = next(thread for thread in threads if thread.is_done), books.sites[live[0].waits_at[1]][1]
+        raise RuntimeError(
+            f"thread {gone.index} of block {gone.block_index} never reaches line {line}, where {len(live)} others "
+            "wait: a barrier has to be reached by all threads of the block"
         )
     for thread in live:
         thread.waits_at = None

@@ -18,11 +18,12 @@ class Recorder:
         sites: the line of each place in the source from which memory is accessed.
         names: of the arrays, with ``spaces``, "global" or "shared", beside them.
         barriers: how many a thread has passed, at most.
+        waits: how many barriers and shuffles a thread has taken part in, at most, those within a warp among them.
     """
 
     def __init__(self, most: int):
         self.rows, self.most = array("q"), most * len(COLUMNS)
-        self.sites, self.names, self.spaces, self.barriers = [], [], [], 0
+        self.sites, self.names, self.spaces, self.barriers, self.waits = [], [], [], 0, 0
         self._numbers, self._places, self.thread, self.code = {}, {}, None, None
 
     def site(self, frame) -> int:
@@ -50,9 +51,18 @@ class Recorder:
         return number
 
     def new_array(self, name: str, space: str) -> int:
+        """Its number. What is counted is told apart by names, so a shared array has none that a global one has."""
+        if ("global", name) in zip(self.spaces, self.names, strict=True):
+            name = f"{name} ({space})"
         self.names.append(name)
         self.spaces.append(space)
         return len(self.names) - 1
+
+    def wait(self, where, offer=None):
+        """The running thread waits for others: see :meth:`coursekit.measure.gpu.blocks.Thread.wait`."""
+        self.thread.waits += 1
+        self.waits = max(self.waits, self.thread.waits)
+        return self.thread.wait(where, offer)
 
     def note(self, number, address, nbytes, kind, frame) -> None:
         t = self.thread

@@ -9,14 +9,14 @@ numbers, and they go on when all have arrived.
 """
 
 import dis
+import operator
 import sys
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
 from coursekit.measure.gpu.books import ATOMIC, READ, WARP, WRITE, Recorder
-from coursekit.measure.gpu.twins import twins
 
 SHARED = 48 * 1024
 """Bytes of shared memory that a block has without asking for more."""
@@ -41,14 +41,15 @@ class TracedArray:
 
     def address(self, where) -> int:
         """Bytes from the beginning of the memory to an element. Raises IndexError outside of the array."""
-        where = where if isinstance(where, tuple) else (where,)
+        where = _exact(where)
         at = self.start
-        for i, n, stride in zip(where, self.shape, self.strides, strict=False):
+        if len(where) != self.ndim:
+            raise IndexError(f"{self.books.names[self.number]}{list(where)}: its shape is {self.shape}")
+        for i, n, stride in zip(where, self.shape, self.strides, strict=True):
             if not -n <= i < n:
-                name, place = self.books.names[self.number], list(map(int, where))
-                raise IndexError(f"{name}{place} is outside of its shape {self.shape}")
-
-            at += int(i % n) * stride
+                name = self.books.names[self.number]
+                raise IndexError(f"{name}{list(where)} is outside of its shape {self.shape}")
+            at += i % n * stride
         return at
 
     def _part(self, where) -> "TracedArray":
@@ -57,20 +58,31 @@ class TracedArray:
         return TracedArray(part, self.number, start, self.books)
 
     def __getitem__(self, where):
+        where = _exact(where)
         if _is_part(where, self.ndim):
             return self._part(where)
         self.books.note(self.number, self.address(where), self.dtype.itemsize, READ, sys._getframe(1))
         return self.data[where]
 
     def __setitem__(self, where, value) -> None:
+        where = _exact(where)
         if _is_part(where, self.ndim):
             raise TypeError("a kernel writes one element at a time")
         self.books.note(self.number, self.address(where), self.dtype.itemsize, WRITE, sys._getframe(1))
         self.data[where] = value
 
 
-def _is_part(where, ndim: int) -> bool:
+def _exact(where) -> tuple:
+    """An index as Python's own ints and slices of them, so that what is noted is what is accessed."""
     where = where if isinstance(where, tuple) else (where,)
+    return tuple(_exact_slice(i) if isinstance(i, slice) else operator.index(i) for i in where)
+
+
+def _exact_slice(part: slice) -> slice:
+    return slice(*(None if i is None else operator.index(i) for i in (part.start, part.stop, part.step)))
+
+
+def _is_part(where: tuple, ndim: int) -> bool:
     return len(where) < ndim or any(isinstance(i, slice) for i in where)
 
 
@@ -83,7 +95,7 @@ class Cuda:
         self._books, self.gridDim, self.blockDim = books, Index(*grid), Index(*block)
         self._shared_bytes, self._shared_numbers = shared_bytes, {}
         self.shared = SimpleNamespace(array=self._shared_array)
-        self.local = SimpleNamespace(array=lambda shape, dtype: np.empty(shape, _dtype(dtype)))
+        self.local = SimpleNamespace(array=lambda shape, dtype: _unwritten(shape, _dtype(dtype)))
         self.const = SimpleNamespace(array_like=lambda values: values)
         self.atomic = SimpleNamespace(
             add=_atomic(lambda a, b: a + b),
@@ -126,7 +138,7 @@ class Cuda:
                 whole = self._shared_bytes // dtype.itemsize * dtype.itemsize
                 data, start = self._dynamic[:whole].view(dtype), DYNAMIC
             else:
-                data, start = np.full(shape, np.nan if dtype.kind == "f" else 0, dtype), self._top
+                data, start = _unwritten(shape, dtype), self._top
                 self._top += -(-data.nbytes // 16) * 16
                 if self._top + self._shared_bytes > SHARED:
                     raise ValueError(
@@ -136,14 +148,16 @@ class Cuda:
         return self._arrays[key]
 
     def syncthreads(self) -> None:
-        self._books.thread.wait(("barrier", self._books.site(sys._getframe(1))))
+        self._books.wait(("barrier", self._books.site(sys._getframe(1))))
 
     def syncwarp(self, mask=0xFFFFFFFF) -> None:
-        self._books.thread.wait(("warp", self._books.site(sys._getframe(1))), (None, lambda lane: lane))
+        self._books.wait(("warp", self._books.site(sys._getframe(1))), (None, lambda lane: lane))
         self._books.thread.warp_epoch += 1
 
     def _shuffle(self, value, source):
-        return self._books.thread.wait(("warp", self._books.site(sys._getframe(2))), (value, source))
+        if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+            raise TypeError(f"a shuffle passes numbers on; got {type(value).__name__}")
+        return self._books.wait(("warp", self._books.site(sys._getframe(2))), (value, source))
 
     def shfl_sync(self, mask, value, lane):
         return self._shuffle(value, lambda own: lane)
@@ -182,12 +196,21 @@ def _first(dimensions: int, values: list):
 
 
 def _dtype(dtype) -> np.dtype:
-    """Of NumPy, whether it was given as one or as Numba's type."""
-    return np.dtype(getattr(dtype, "name", None) or dtype)
+    """Of NumPy, whether it was given as one or as Numba's type. Raises TypeError for what is not of numbers."""
+    found = np.dtype(getattr(dtype, "name", None) or dtype)
+    if found.kind not in "biufc":
+        raise TypeError(f"arrays within a kernel hold numbers; got {found}")
+    return found
+
+
+def _unwritten(shape, dtype: np.dtype) -> np.ndarray:
+    """Memory of which nobody knows what is in it: nan, where there is one."""
+    return np.full(shape, np.nan if dtype.kind in "fc" else 0, dtype)
 
 
 def _atomic(combine):
     def operation(x, where, value):
+        where = _exact(where)
         x.books.note(x.number, x.address(where), x.dtype.itemsize, ATOMIC, sys._getframe(1))
         old = x.data[where]
         x.data[where] = combine(old, value)
@@ -205,83 +228,3 @@ def _assigned(frame) -> str:
         return "shared"
     name = after[0].argval  # from Python 3.13 on an instruction may store two
     return name if isinstance(name, str) else name[0]
-
-
-def as_plain(function, cuda: Cuda):
-    """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced.
-
-    What threads could share past the books is refused: Numba compiles none of it.
-    """
-    known = twins(cuda._books)
-
-    def replaced(name, value):
-        if id(value) in known:
-            return known[id(value)]
-        if isinstance(value, ModuleType) and value.__name__.endswith("numba.cuda"):
-            return cuda
-        return rebuilt(value) if hasattr(value, "py_func") else _constant(name, value)
-
-    def rebuilt(given):
-        plain = getattr(given, "py_func", given)
-        _check_code(plain.__code__)
-        for value in (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values()):
-            _constant("a default", value)
-        room = {}
-        cells = tuple(CellType() for _ in plain.__closure__ or ())
-        made = FunctionType(plain.__code__, room, plain.__name__, plain.__defaults__, cells or None)
-        made.__kwdefaults__ = plain.__kwdefaults__
-        known[id(given)] = made
-        used = _names(plain.__code__)
-        room.update({k: replaced(k, v) if k in used else v for k, v in plain.__globals__.items()})
-        for name, cell, old in zip(plain.__code__.co_freevars, cells, plain.__closure__ or (), strict=True):
-            cell.cell_contents = replaced(name, old.cell_contents)
-        return made
-
-    return rebuilt(function)
-
-
-def _constant(name: str, value):
-    """A value from outside of a kernel, as a constant of it. Raises TypeError for what threads could write to."""
-    if isinstance(value, np.ndarray):
-        value = value.copy(order="K")
-        value.flags.writeable = False
-        return value
-    if not _is_constant(value):
-        raise TypeError(
-            f"the kernel uses {name}, a {type(value).__name__} from outside of it, which no GPU could reach: pass "
-            "arrays as arguments; numbers, modules, types and functions under @cuda.jit may come from outside"
-        )
-    return value
-
-
-def _is_constant(value) -> bool:
-    from numba.core.types import Type
-
-    if isinstance(value, tuple):
-        return all(map(_is_constant, value))
-    if isinstance(value, type):
-        return value.__module__ in ("builtins", "numpy")
-    if isinstance(value, BuiltinFunctionType):
-        return value.__self__ is None or isinstance(value.__self__, ModuleType)
-    plain = (int, float, complex, str, bytes, np.generic, np.dtype, np.ufunc, ModuleType, Type)
-    return value is None or isinstance(value, plain)
-
-
-def _check_code(code: CodeType, outside: tuple[str, ...] | None = None) -> None:
-    """Raises TypeError where a kernel would change what is not its own: a global, another variable, an attribute."""
-    outside = code.co_freevars if outside is None else outside
-    for i in dis.get_instructions(code):
-        is_outside = i.opname in ("STORE_DEREF", "DELETE_DEREF") and i.argval in outside
-        if is_outside or i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR"):
-            raise TypeError(
-                f"the kernel changes {i.argval}, which is not its own; threads share memory in cuda.shared.array"
-            )
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            _check_code(inner, outside)
-
-
-def _names(code) -> set[str]:
-    """The global names that a function uses, and those within it."""
-    own = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-    return own.union(*(_names(c) for c in code.co_consts if isinstance(c, CodeType)))

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coursekit.measure.gpu.blocks import check_block, run, sizes
-from coursekit.measure.gpu.books import COLUMNS, READ, WARP
-from coursekit.measure.gpu.count import SECTOR, Traffic, requests, traffic_of
+from coursekit.measure.gpu.books import ATOMIC, COLUMNS, READ, WARP, WRITE
+from coursekit.measure.gpu.count import SECTOR, Traffic, key_of, requests, traffic_of
+from coursekit.measure.gpu.plain import python_function
 from coursekit.measure.gpu.races import Race, races_in
 from coursekit.measure.text import html_table, text_table
 
@@ -62,6 +63,7 @@ class Trace:
         arrays: copies of the arrays given, as the kernel left them.
         traffic: by the name of each array, global ones first.
         barriers: how many each thread passed, at most.
+        waits: how many barriers and shuffles each thread took part in, at most, those within a warp among them.
         races: those in shared and in global memory.
         columns: all accesses, an array for each of their properties.
     """
@@ -71,6 +73,7 @@ class Trace:
     arrays: dict[str, np.ndarray]
     traffic: dict[str, Traffic]
     barriers: int
+    waits: int
     races: list[Race]
     columns: dict[str, np.ndarray] = field(repr=False)
     names: list[str] = field(repr=False)
@@ -92,6 +95,30 @@ class Trace:
     def conflicts(self) -> int:
         """Passes through shared memory that conflicts have added."""
         return self.total.conflicts
+
+    @property
+    def atomics(self) -> int:
+        """Atomic operations, in shared and in global memory."""
+        return int((self.columns["kind"] == ATOMIC).sum())
+
+    @property
+    def most_elements(self) -> int:
+        """Different elements that one thread reads from one barrier, be it of its warp, to the next, at most."""
+        c = self.columns
+        stretch = key_of(c["block"], c["thread"], c["epoch"], c["warp_epoch"])
+        rows = c["kind"] == READ
+        reads = np.unique(np.stack([stretch, c["array"], c["address"]])[:, rows], axis=1)
+        return int(np.unique(reads[0], return_counts=True)[1].max(initial=0))
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """Reads and writes of shared memory before the first barrier, from there to the second, and so on."""
+        c = self.columns
+        reads, writes = (
+            np.bincount(c["epoch"][c["is_shared"] & (c["kind"] == kind)], minlength=self.barriers + 1)
+            for kind in (READ, WRITE)
+        )
+        return list(zip(reads.tolist(), writes.tolist(), strict=True))
 
     def requests(self, array: str, block: int = 0, warp: int = 0) -> list[Request]:
         """What one warp asks of an array, one access after the other, as the source has them.
@@ -159,14 +186,16 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
     Raises:
         TypeError: the number of arguments is not that of the kernel, or one is neither array nor number.
         ValueError: grid or threads are no sizes, or a block has more than 1024 threads or 48 KiB of shared memory.
-        TypeError: alike, the kernel uses a list or the like from outside of it, or changes what is not its own.
+        TypeError: alike, the kernel uses a list or the like from outside of it, changes what is not its own, defines a
+            class, imports, or has a try.
         IndexError: an access is outside of its array; a note says by which thread.
-        RuntimeError: threads wait in different places, or there are more than ``most`` accesses.
+        RuntimeError: threads wait in different places, or for one that has ended, or there are more than ``most``
+            accesses.
         NotImplementedError: the kernel uses a part of ``cuda`` that is not known here.
     """
     grid, block = sizes(grid), sizes(threads)
     check_block(block)
-    function = getattr(kernel, "py_func", kernel)
+    function = python_function(kernel)
     names = list(inspect.signature(function).parameters)
     if len(names) != len(arguments):
         raise TypeError(f"the kernel takes {len(names)} arguments ({', '.join(names)}); got {len(arguments)}")
@@ -177,7 +206,7 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
         )
         if not is_known:
             raise TypeError(f"{name} must be a NumPy array or a number; got {type(value).__name__}")
-    books, results = run(kernel, names, grid, block, arguments, shared, most)
+    books, results = run(function, names, grid, block, arguments, shared, most)
     return _counted(books, results, grid, block)
 
 
@@ -195,5 +224,15 @@ def _counted(books, results, grid, block) -> Trace:
         if ((c["name"] == i) & (c["is_shared"] == is_shared)).any()
     }
     return Trace(
-        grid, block, results, traffic, books.barriers, races_in(c, books), c, names, books.sites, groups
+        grid,
+        block,
+        results,
+        traffic,
+        books.barriers,
+        books.waits,
+        races_in(c, books),
+        c,
+        names,
+        books.sites,
+        groups,
     )

@@ -53,7 +53,7 @@ def _add_fours(a, b, total):
 def _multiply(books, layout, numbers, wide, *words):
     """A product by all threads of a warp, each of which gives its fragments and takes its own four sums."""
     site = books.site(sys._getframe(1))
-    fragments = books.thread.wait(("warp", site), (words[:6], None))
+    fragments = books.wait(("warp", site), (words[:6], None))
     depth = layout.WORDS * layout.numbers_in_a_word(numbers)
     left, right = np.zeros((layout.ROWS, depth), wide), np.zeros((depth, layout.COLUMNS), wide)
     for lane, (*a, b0, b1) in fragments.items():
