@@ -36,6 +36,8 @@ def pytest_collection_modifyitems(items):
 
 
 def _topic(item) -> str:
+    if item.get_closest_marker("xdist_group"):
+        return ""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     path = parameters.get("path")
     if getattr(path, "suffix", "") == ".ipynb":

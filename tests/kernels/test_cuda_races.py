@@ -26,7 +26,8 @@ from coursekit.measure.gpu import run as gpu_run
 
 from .agreement import assert_agrees, worst
 
-pytestmark = pytest.mark.slow
+# One worker runs them all: what a barrier's test needs to know, the others have found out.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("races")]
 
 BARRIER = "cuda.syncthreads()"
 TWINS = {("warps", "by_tree"), ("warps", "_by_places"), ("tensor_cores", "_twin")}
@@ -142,7 +143,7 @@ def _function_around(file, number) -> str:
 
 @pytest.mark.parametrize(("file", "line"), list(barriers()))
 def test_a_missing_barrier_is_caught(file, line, monkeypatch):
-    if not REACHED:
+    if (file, line) not in REACHED:
         for parameters in VERSIONS:
             with pytest.MonkeyPatch.context() as patch:
                 test_no_races(*parameters.values, patch)
