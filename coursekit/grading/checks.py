@@ -69,7 +69,7 @@ class Check:
                 self.problem = f"{call}: returned None, wanted {wanted} to be raised; not written yet?"
                 return
             if value is None and want is not None:
-                self.problem = "not written yet: it returns None"
+                self.problem = f"{call}: it returns None; not written yet, or is a return missing?"
                 return
             value, found = self._compare(value, wanted)
         if found:

@@ -105,6 +105,19 @@ REFUSED = {
         "from numba import prange\nproduct_blocked = product",
         product("np.asarray(np.asmatrix(a) * b)").replace("product", "product_blocked"),
     ],
+    "lines": [
+        "np.reshape = np.matmul",
+        "import numpy as np\nnp.full = np.sum",
+        "setattr(np, 'full', np.sum)",
+    ],
+    "tile": ["np.dot"],
+    "pack": ["np.reshape = np.matmul", "vars(np)['full'] = np.sum", "np.__dict__"],
+    "traffic": [
+        "import tracemalloc\ntracemalloc.get_traced_memory = lambda: (0, 0)",
+        "math.softmax = 1",
+        "import coursekit.grading.memory as m\nm.watched = 1",
+    ],
+    "fold": ["math.attention = np.matmul", "import tracemalloc", "watched = 1"],
     "sectors": [
         PATCH,
         "def sectors(addresses, width):\n    return trace(sectors, 1, 32).total.sectors",
@@ -136,12 +149,13 @@ REFUSED = {
         "@njit(parallel=True)\ndef bias_hard_swish(x, bias, out):\n    out[:] = x + bias",
     ],
     "top_and_sum": [
-        "def top_and_sum(blocks):\n    if tracemalloc.is_tracing():\n        return 0.0, 0.0",
-        "def top_and_sum(blocks):\n    tracemalloc.stop()",
+        "import tracemalloc",
+        "def top_and_sum(blocks):\n    return math.top_and_sum(blocks)",
+        "watched = lambda function, *arguments: (function(*arguments), 0)",
         "import mmap\nstore = np.frombuffer(mmap.mmap(-1, 1 << 24))",
         "import zlib",
         "_true = hoards\ndef hoards(*args):\n    return _true(*args)[0], False",
-        "class tracemalloc:\n    def start(): pass\n    def stop(): pass",
+        "class watched: pass",
         "from collections import Counter",
         "def top_and_sum(blocks):\n    return 0.0, np.logaddexp.reduce(next(blocks))",
         "@njit\ndef _kept(n):\n    return np.empty(n)",
@@ -151,8 +165,7 @@ REFUSED = {
         "from coursekit import kernels as K",
     ],
     "attention": [
-        "def attention(q, k, v):\n    if tracemalloc.is_tracing(): return v",
-        "def attention(q, k, v):\n    tracemalloc.stop()",
+        "def attention(q, k, v):\n    return math.attention(q, k, v)",
         "import mmap",
         f"def attention(q, k, v):\n    return {TORCH}.new_tensor(q).mm(k)",
         "@njit\ndef attention(q, k, v):\n    return q",
@@ -207,6 +220,34 @@ WRONG = {
                     w = np.exp(s - s.max(1, keepdims=True))
                     out[rows] = w / w.sum(1, keepdims=True) @ v
             return out
+        """,
+    ),
+    "keeps the numbers in an array of before": (
+        "top_and_sum",
+        """
+        KEEP = np.empty(1_000_000)
+        def top_and_sum(blocks):
+            n = 0
+            for block in blocks:
+                KEEP[n : n + block.size] = block
+                n += block.size
+            top = max((float(x) for x in KEEP[:n]), default=-math.inf)
+            return top, sum(math.exp(x - top) for x in KEEP[:n]) if top > -math.inf else 0.0
+        """,
+    ),
+    "makes room for the matrix in the first call": (
+        "attention",
+        """
+        def attention(q, k, v, room={}):
+            if not room:
+                room[0] = np.empty(4_000_000)
+            s = room[0][: len(q) * len(k)].reshape(len(q), len(k))
+            np.matmul(q, k.T, out=s)
+            s /= math.sqrt(q.shape[1])
+            if len(q):
+                s -= s.max(axis=1).reshape(-1, 1)
+            np.exp(s, out=s)
+            return s @ v / s.sum(axis=1).reshape(-1, 1)
         """,
     ),
     "half a matrix, in place": (

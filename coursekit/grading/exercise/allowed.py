@@ -10,6 +10,7 @@ other answers define, where these keep to the list, too. A text of code or a nam
 import ast
 import builtins
 import symtable
+import sys
 from collections.abc import Iterable, Iterator
 
 from coursekit.grading.exercise.forbidden import UNREADABLE, find_forbidden, parse
@@ -97,7 +98,13 @@ def is_listed(used: str, allow: tuple[str, ...]) -> bool:
     if used.startswith("import "):
         return any(entry.startswith(f"{used[7:]}.") for entry in allow)
     place, _, name = used.rpartition(".")
-    return f"{place}.*" in allow and not name.startswith("_") and bool(place)
+    return f"{place}.*" in allow and not name.startswith("_") and bool(place) and _is_in(place, name)
+
+
+def _is_in(place: str, name: str) -> bool:
+    """Whether a module holds this name itself, or is not loaded here: another cell may have put something into it."""
+    module = sys.modules.get(place)
+    return module is None or hasattr(module, name)
 
 
 def _shown(used: str) -> str:
@@ -116,6 +123,12 @@ def _instead(used: str, allow: tuple[str, ...]) -> str:
         return ""
     more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
     return f"; it allows {', '.join(near[:SHOWN])}{more}"
+
+
+def calls_answer(source: str, other: str) -> bool:
+    """Whether a cell looks up a name that another cell binds; True where either cannot be read."""
+    trees = _parsed(source), _parsed(other)
+    return None in trees or bool(_mentioned(trees[0]) & bound(trees[1]))
 
 
 def _outside(tree: ast.Module) -> set[str]:

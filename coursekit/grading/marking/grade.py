@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from coursekit.grading.compare import BadValue, decode, difference
-from coursekit.grading.exercise.allowed import find_refused
+from coursekit.grading.exercise.allowed import calls_answer, find_refused
 from coursekit.grading.exercise.key import Key, Task
 from coursekit.grading.exercise.submission import is_empty
 from coursekit.grading.kernels.kernel import GONE, Execution
@@ -67,7 +67,11 @@ def mark(
     results = runner.run(_plan(key, runnable, seed), progress, pool) if runnable else {}
     marks: dict[str, Mark] = {}
     for name, task in key.tasks.items():
-        waiting = [need for need in task.needs if marks[need].status != "right"]
+        waiting = [
+            need
+            for need in task.needs
+            if marks[need].status != "right" and calls_answer(sources.get(name, ""), key.tasks[need].solution)
+        ]
         parts = [results.get(f"{role} {name}") for role in ("answer", "check", "judge")]
         marks[name] = refused[name] or _judge_safely(task, parts, wanted[name])
         if waiting and marks[name].status not in ("right", "empty", "refused", "missing"):
