@@ -121,6 +121,11 @@ BROKEN = [
     ),
     (meta(ANSWER, allow=["mth.*", "parallel="]), ANSWER, "allow 'mth' names nothing"),
     (meta(ANSWER, allow=["math.*", "paralel="]), ANSWER, "allow 'paralel=' has no known form"),
+    (
+        meta(ANSWER, allow=["math.*"]),
+        OTHER_ANSWER,
+        "'double' says what it allows, and 'total', which runs in the",
+    ),
     (source(ANSWER, "# BEGIN SOLUTION", "# BEGIN"), ANSWER, "needs a line # BEGIN SOLUTION"),
     (source(ANSWER, "    # END SOLUTION", ""), ANSWER, "and a line # END SOLUTION after it"),
     (
@@ -321,6 +326,10 @@ BROKEN = [
     ),
 ]
 FOLLOWED = {  # what leaves something else missing, which is named too
+    "allow 'numpy.zeross' names nothing: numpy has no 'zeross'",
+    "allow 'np.zeros' finds nothing: calls are found by their full",
+    "allow 'mth' names nothing",
+    "allow 'paralel=' has no known form",
     "'piont' means nothing in the metadata of a cell with the role 'answer'",
     "role 'givn' is not one of given, answer",
     "task 'two words' is no name",

@@ -33,6 +33,7 @@ Places = dict[str, list[int]]  # by role, where a task's cells stand
 
 def task_problems(cells: Cells) -> Iterator[Problem]:
     """The problems of every task that has an answer, whole or not."""
+    yield from _lists(cells)
     known = imports(cells)
     for index, cell in enumerate(cells):
         if cell.role != "answer" or not isinstance(cell.task, str):
@@ -43,7 +44,7 @@ def task_problems(cells: Cells) -> Iterator[Problem]:
         if any(why_unreadable(cells[i].source) for role in CODE for i in places[role]):
             continue  # what follows from that is no news
         yield from _text(index, [i for i in places["given"] if cells[i].kind == "markdown"], cells)
-        yield from _answer(cell, index, cells, known)
+        yield from _answer(cell, index, known)
         yield from _shown(cell, index, cells)
         yield from needs_problems(index, cells)
         yield from _wrong(index, places, cells)
@@ -54,6 +55,17 @@ def task_problems(cells: Cells) -> Iterator[Problem]:
         yield from _check(places["check"], cells)
         yield from _judge(places["judge"], cells)
         yield from race_problems(places["race"], cells, cell)
+
+
+def _lists(cells: Cells) -> Iterator[Problem]:
+    """Where one answer has a list of what it may use, another one without could change what that stands on."""
+    answers = [(i, cell) for i, cell in enumerate(cells) if cell.role == "answer"]
+    listed = [cell.task for _, cell in answers if isinstance(cell.meta.get("allow"), list)]
+    free = [(i, cell.task) for i, cell in answers if not cell.meta.get("allow")]
+    if listed and free:
+        index, task = free[0]
+        text = f"{listed[0]!r} says what it allows, and {task!r}, which runs in the same kernel, does not"
+        yield Problem(f"{text}: it could change what the other uses; add allow", index)
 
 
 def _text(index: int, places: list[int], cells: Cells) -> Iterator[Problem]:
@@ -72,7 +84,7 @@ def _text(index: int, places: list[int], cells: Cells) -> Iterator[Problem]:
         yield Problem(f"the text of {name!r} needs a hint, or more, each as {form}", places[-1])
 
 
-def _answer(answer: Cell, index: int, cells: Cells, known: dict[str, str]) -> Iterator[Problem]:
+def _answer(answer: Cell, index: int, known: dict[str, str]) -> Iterator[Problem]:
     lines = answer.source.splitlines()
     for block in blocks(answer.source):
         inside = [lines[n - 1].strip() for n in block]
@@ -87,11 +99,6 @@ def _answer(answer: Cell, index: int, cells: Cells, known: dict[str, str]) -> It
     for name in sorted(defined(tree(answer.source)) & set(dir(builtins))):
         text = f"it defines {name}, and check and judge cells call the builtin of that name"
         yield Problem(f"{text}; give it another one", index)
-    if not answer.meta.get("allow") and any(c.role == "answer" and c.meta.get("allow") for c in cells):
-        text = f"another task has a list of what it allows, and {answer.task!r} has none"
-        yield Problem(
-            f"{text}: its cell runs in the same kernel and could change what the other uses; add allow", index
-        )
     for name in ("forbid", "allow"):
         value = answer.meta.get(name)
         entries = [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []

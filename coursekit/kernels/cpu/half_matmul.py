@@ -8,30 +8,70 @@ import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
-from coursekit.kernels.cpu.matmul import multiply
+from coursekit.kernels.cpu.matmul import TALL, multiply
 from coursekit.kernels.ops import OPS
 
-WIDE = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
-"""Each float16 as a float32, by its bits: 256 KiB."""
+SHIFT = np.float32(2.0**112)
+"""What a float16's exponent lacks to a float32's."""
+
+
+@compiled(inline=True)
+def _widen(bits):
+    """The float32 of a float16's bits: moved to their places and scaled, which is exact, below 2⁻¹⁴ as well.
+
+    An exponent full of ones, of infinities and nan, stays one.
+    """
+    size = np.uint32((bits & np.uint32(0x7FFF)) << np.uint32(13))
+    number = np.float32(np.uint32(size).view(np.float32) * SHIFT).view(np.uint32)
+    if bits & np.uint32(0x7C00) == np.uint32(0x7C00):
+        number = np.uint32(size | np.uint32(0x7F800000))
+    return np.uint32(number | (bits & np.uint32(0x8000)) << np.uint32(16)).view(np.float32)
 
 
 @compiled
-def _textbook(a, b, wide, out):
+def _widen_all(bits, out):
+    for i in range(bits.size):
+        out[i] = _widen(np.uint32(bits[i]))
+
+
+def _widened(array):
+    """A contiguous array of float16 in float32."""
+    out = np.empty(array.shape, np.float32)
+    _widen_all(array.reshape(-1).view(np.uint16), out.reshape(-1))
+    return out
+
+
+@compiled
+def _textbook(a, b, out):
     for m in range(out.shape[0]):
         for n in range(out.shape[1]):
-            total = wide[0]
+            total = np.float32(0)
             for k in range(a.shape[1]):
-                total += wide[a[m, k]] * wide[b[k, n]]
+                total += _widen(np.uint32(a[m, k])) * _widen(np.uint32(b[k, n]))
             out[m, n] = total
+
+
+@compiled
+def _multiply_rows(a, b, out):
+    out[:] = 0
+    for m in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            _add_one(out[m], _widen(np.uint32(a[m, k])), b[k])
+
+
+@compiled
+def _add_one(row, x, b):
+    for n in range(row.size):
+        row[n] += x * _widen(np.uint32(b[n]))
 
 
 @boundary(OPS["half_matmul"])
 def half_matmul_textbook(a, b, *, out=None):
-    """:func:`half_matmul` as it is defined, one sum for each element; what a float16 is worth stands in a table.
+    """:func:`half_matmul` as it is defined, one sum for each element.
 
-    Each number is looked up at each of its uses, 2·M·N·K times in all.
+    Each number is widened at each of its uses, 2·M·N·K times in all.
     """
-    _textbook(a.view(np.uint16), b.view(np.uint16), WIDE, out)
+    _textbook(a.view(np.uint16), b.view(np.uint16), out)
 
 
 @boundary(OPS["half_matmul"])
@@ -39,8 +79,8 @@ def half_matmul(a, b, *, out=None):
     """The matrix product of float16, summed in float32.
 
     Both are widened to float32, each number once, and multiplied as :func:`coursekit.kernels.cpu.matmul` does it, with
-    its error bound and on as many threads. That takes 4·K·(M + N) bytes beside them. A product of two float16 is exact
-    in float32.
+    its error bound and on as many threads. That takes 4·K·(M + N) bytes beside them. Fewer rows than its tiles have are
+    multiplied along the rows of b, which is widened as it comes. A product of two float16 is exact in float32.
 
     Args:
         a: shape (M, K), float16; NumPy array or torch tensor on the CPU.
@@ -54,4 +94,7 @@ def half_matmul(a, b, *, out=None):
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    multiply(a.astype(np.float32), b.astype(np.float32), out)
+    if a.shape[0] < TALL:
+        _multiply_rows(a.view(np.uint16), b.view(np.uint16), out)
+    else:
+        multiply(_widened(a), _widened(b), out)
