@@ -12,8 +12,8 @@ BIN := .venv/bin
 LAB_FLAGS := --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/lessons --port=$(PORT) \
 	$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Four, as they often wait for a kernel to start. What stays together on one of them is said in conftest.py.
-WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
+# Four, as they often wait for a kernel to start. A notebook's cells stay together, in one kernel of one worker.
+WORKERS := -n 4 --dist loadfile
 
 .PHONY: help env cuda lab test test-fast lint notebooks release clean
 

@@ -26,8 +26,7 @@ from coursekit.measure.gpu import run as gpu_run
 
 from .agreement import assert_agrees, worst
 
-# One worker runs them all: what a barrier's test needs to know, the others have found out.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("races")]
+pytestmark = pytest.mark.slow
 
 BARRIER = "cuda.syncthreads()"
 TWINS = {("warps", "by_tree"), ("warps", "_by_places"), ("tensor_cores", "_twin")}
