@@ -6,10 +6,12 @@ Numba is imported. By hand: ``NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/kern
 
 import dataclasses
 import re
+import sys
 
 import numpy as np
 import pytest
 from numba import cuda as device
+from numba import float32
 
 from coursekit.kernels import cuda
 from coursekit.kernels.cuda.arrays import DeviceArray
@@ -119,6 +121,29 @@ def test_out_on_the_device_in_any_order(op, function):
         out = outs if len(outs) > 1 else outs[0]
         assert function(*map(device.to_device, arrays), **options, out=out) is out
         assert_agrees(op, tuple(a.copy_to_host() for a in outs), arrays, options, "float32")
+
+
+@device.jit
+def _turned(out):
+    device.syncthreads()  # so that all ask at the same moment
+    s = device.shared.array(64, float32)
+    t = device.threadIdx.x
+    s[t] = t
+    device.syncthreads()
+    out[t] = s[63 - t]
+
+
+def test_threads_that_ask_for_shared_memory_at_once_get_the_same():
+    """Numba's simulator gave some an array of their own, once in ten launches."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(60):
+            out = device.to_device(np.zeros(64, np.float32))
+            _turned[1, 64](out)
+            np.testing.assert_array_equal(out.copy_to_host(), np.arange(63, -1, -1))
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_every_other_element_of_a_device_vector():
