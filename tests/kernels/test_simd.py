@@ -370,7 +370,7 @@ def test_on_another_machines_settings(setting):
     """
     if setting == "avx2" and "avx512f" not in simd.FEATURES:
         pytest.skip(f"this machine has {simd.EXTENSION}, and no AVX-512 that could be left out")
-    kernels = [] if setting == "sse" else ["tests/kernels/test_agreement.py"]
+    kernels = [] if setting == "sse" else ["tests/kernels/agreement"]
     command = [
         sys.executable,
         "-m",

@@ -1,6 +1,9 @@
 """How an answer is compared with the contract; used on the CPU and, in a process of its own, on CUDA."""
 
 import numpy as np
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.suite", f"{__name__}.in_place")
 
 GUARD = 64
 """Elements around a result that a kernel must leave alone."""

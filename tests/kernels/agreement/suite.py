@@ -1,4 +1,8 @@
-"""Each backend's versions of each operation against the float64 reference of the contract."""
+"""Each backend's versions of an operation against the float64 reference of the contract.
+
+A test file beside this one names its ``FAMILIES`` of operations, which are modules of `coursekit.kernels.ops`, and
+takes these tests over: workers share tests by file, and so compile each kernel once.
+"""
 
 import numba
 import numpy as np
@@ -10,38 +14,57 @@ from hypothesis import strategies as st
 from coursekit.kernels import cpu, reference
 from coursekit.kernels.ops import OPS
 
-from .agreement import as_tuple, assert_agrees, assert_fills, worst
-from .strategies import calls
+from ..strategies import calls
+from . import as_tuple, assert_agrees, assert_fills, worst
 
 BACKENDS = {"reference": reference, "cpu": cpu}
 
-VERSIONS = [
-    pytest.param(op, function, id=f"{backend}.{name}")
-    for op in OPS.values()
-    for backend, module in BACKENDS.items()
-    for name, function in module.rungs(op.name).items()
-]
 
-CASES = [
-    pytest.param(*version.values, case, dtype, id=f"{version.id}-{case}-{dtype}")
-    for version in VERSIONS
-    for case in version.values[0].cases_for("test")
-    for dtype in version.values[0].dtypes
-]
+def family(op):
+    return op.reference.__module__.rpartition(".")[2]
 
 
-@pytest.mark.parametrize(("op", "function", "case", "dtype"), CASES)
+def versions(*names):
+    """What to call, for each of the operations."""
+    return [
+        pytest.param(OPS[name], function, id=f"{backend}.{rung}")
+        for name in names
+        for backend, module in BACKENDS.items()
+        for rung, function in module.rungs(name).items()
+    ]
+
+
+def all_versions(name):
+    """The same as functions alone."""
+    return [version.values[1] for version in versions(name)]
+
+
+def cases(version):
+    op, _ = version.values
+    return [
+        pytest.param(*version.values, case, dtype, id=f"{version.id}-{case}-{dtype}")
+        for case in op.cases_for("test")
+        for dtype in op.dtypes
+    ]
+
+
+def pytest_generate_tests(metafunc):
+    """The versions of the families that the test's file is for."""
+    if not {"op", "function"} <= set(metafunc.fixturenames):
+        return
+    own = versions(*(op.name for op in OPS.values() if family(op) in metafunc.module.FAMILIES))
+    if "case" in metafunc.fixturenames:
+        own = [case for version in own for case in cases(version)]
+        return metafunc.parametrize(("op", "function", "case", "dtype"), own)
+    if metafunc.function.__name__ == "test_in_place":
+        own = [version for version in own if version.values[0].inplace]
+    metafunc.parametrize(("op", "function"), own)
+
+
 def test_agrees(op, function, case, dtype):
     arrays = op.draw(np.random.default_rng(1), case.sizes, dtype, **case.options)
     assert_agrees(op, function(*arrays, **case.options), arrays, case.options, dtype)
     assert_fills(op, function, arrays, case.options, dtype)
-
-
-def test_every_operation_is_in_every_backend():
-    for module in BACKENDS.values():
-        for name in OPS:
-            assert list(module.rungs(name))[-1] == name
-            assert module.rungs(name)[name] is getattr(module, name)
 
 
 def as_drawn(array):
@@ -84,7 +107,6 @@ LAYOUTS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("op", "function"), VERSIONS)
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_shape_and_layout(op, function, data):
@@ -104,7 +126,6 @@ def empties(op, arrays, options):
 
 
 @pytest.mark.parametrize("layout", ["columns first", "every other", "reversed", "unaligned"])
-@pytest.mark.parametrize(("op", "function"), VERSIONS)
 def test_out_in_any_layout(op, function, layout):
     case = op.cases_for("test")[1]
     arrays = op.draw(np.random.default_rng(2), case.sizes, **case.options)
@@ -114,7 +135,6 @@ def test_out_in_any_layout(op, function, layout):
     assert_agrees(op, out, arrays, case.options, "float32")
 
 
-@pytest.mark.parametrize(("op", "function"), VERSIONS)
 def test_torch_tensors_give_torch_tensors(op, function):
     case = op.cases_for("test")[1]
     arrays = op.draw(np.random.default_rng(3), case.sizes, **case.options)
@@ -129,70 +149,6 @@ def test_torch_tensors_give_torch_tensors(op, function):
     assert_agrees(op, out, arrays, case.options, "float32")
 
 
-@pytest.mark.parametrize(("op", "function"), [v for v in VERSIONS if v.values[0].inplace])
-@pytest.mark.parametrize("layout", ["as drawn", "columns first", "reversed"])
-def test_in_place(op, function, layout):
-    case = op.cases_for("test")[1]
-    first, *others = op.draw(np.random.default_rng(4), case.sizes, **case.options)
-    x = LAYOUTS[layout](first).copy(order="K")
-    rest = empties(op, (first, *others), case.options)[1:]
-    out = (x, *rest) if rest else x
-    assert function(x, *others, **case.options, out=out) is out
-    assert_agrees(op, out, (first, *others), case.options, "float32")
-
-
-def test_a_parameter_is_taken_under_no_grad():
-    weight = torch.nn.Parameter(torch.eye(3))
-    with torch.no_grad():
-        assert not cpu.matmul(weight, torch.ones(3, 2)).requires_grad
-
-
-SOFTMAX = [v for v in VERSIONS if v.values[0].name == "softmax"]
-BIAS_GELU = [v for v in VERSIONS if v.values[0].name == "bias_gelu"]
-INF, NAN = np.inf, np.nan
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", [[1e4, -1e4, 0], [-1e4, -1e4, -1e4 + 1], [-INF, 0, 1], [1e30, 1e30, 0]])
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize(("op", "function"), SOFTMAX)
-def test_softmax_is_stable(op, function, axis, row, dtype):
-    x = np.stack([row, row], 1 - axis).astype(dtype)
-    got = function(x, axis=axis)
-    assert_agrees(op, got, (x,), {"axis": axis}, dtype)
-    np.testing.assert_allclose(got.sum(axis), 1, rtol=1e-6)
-
-
-@pytest.mark.parametrize("row", [[-INF, -INF, -INF], [NAN, 0, 1], [INF, 0, 1]])
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize(("op", "function"), SOFTMAX)
-def test_softmax_has_no_answer(op, function, axis, row):
-    x = np.stack([row, [0, 0, 0]], 1 - axis).astype(np.float32)
-    hopeless, good = np.moveaxis(function(x, axis=axis), 1 - axis, 0)
-    assert np.isnan(hopeless).all()
-    assert np.isnan(op.reference(x, axis)).sum() == 3
-    np.testing.assert_allclose(good, 1 / 3, rtol=1e-6)
-
-
-@pytest.mark.parametrize("approximate", ["none", "tanh"])
-@pytest.mark.parametrize(("op", "function"), BIAS_GELU)
-def test_bias_gelu_of_extreme_numbers(op, function, approximate):
-    x = np.array([INF, -INF, NAN, 1e20, -1e20, 30, -30, 5, -5, 0], np.float32)
-    arrays = (x, np.zeros_like(x))
-    got = function(*arrays, approximate=approximate)
-    assert_agrees(op, got, arrays, {"approximate": approximate}, "float32")
-
-
-@pytest.mark.parametrize("where", ["a", "b"])
-@pytest.mark.parametrize("bad", [INF, NAN])
-@pytest.mark.parametrize(("op", "function"), [v for v in VERSIONS if v.values[0].name == "matmul"])
-def test_matmul_spreads_a_bad_number_no_further_than_it_must(op, function, bad, where):
-    arrays = dict(zip("ab", op.draw(np.random.default_rng(5), {"M": 5, "K": 6, "N": 7}), strict=True))
-    arrays[where][-1, -1] = bad
-    assert_agrees(op, function(**arrays), tuple(arrays.values()), {}, "float32")
-
-
-@pytest.mark.parametrize(("op", "function"), VERSIONS)
 def test_a_second_call_gives_the_same_bits(op, function):
     case = op.cases_for("test")[1]
     arrays = op.draw(np.random.default_rng(6), case.sizes, **case.options)
@@ -201,7 +157,6 @@ def test_a_second_call_gives_the_same_bits(op, function):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(("op", "function"), VERSIONS)
 def test_thread_counts_stay_as_they_were(op, function):
     before = (
         numba.get_num_threads(),
