@@ -9,23 +9,18 @@ import numpy as np
 from coursekit.kernels.bfloat16 import from_bfloat16
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.half_products import row_by_row, textbook
 from coursekit.kernels.cpu.matmul import TALL, multiply
 from coursekit.kernels.ops import OPS
 
 
 @compiled(inline=True)
 def _widen(bits):
-    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+    return np.uint32(bits << np.uint32(16)).view(np.float32)
 
 
-@compiled
-def _textbook(a, b, out):
-    for m in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            total = np.float32(0)
-            for k in range(a.shape[1]):
-                total += _widen(a[m, k]) * _widen(b[k, n])
-            out[m, n] = total
+_textbook = textbook(_widen)
+_multiply_rows = row_by_row(_widen)
 
 
 @boundary(OPS["bfloat16_matmul"])
@@ -35,20 +30,6 @@ def bfloat16_matmul_textbook(a, b, *, out=None):
     Each number is shifted at each of its uses, 2·M·N·K times in all.
     """
     _textbook(a, b, out)
-
-
-@compiled
-def _multiply_rows(a, b, out):
-    out[:] = 0
-    for m in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            _add_one(out[m], _widen(a[m, k]), b[k])
-
-
-@compiled
-def _add_one(row, x, b):
-    for n in range(row.size):
-        row[n] += x * _widen(b[n])
 
 
 @boundary(OPS["bfloat16_matmul"])

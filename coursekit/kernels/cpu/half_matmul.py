@@ -8,6 +8,7 @@ import numpy as np
 
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.half_products import row_by_row, textbook
 from coursekit.kernels.cpu.matmul import TALL, multiply
 from coursekit.kernels.ops import OPS
 
@@ -41,28 +42,8 @@ def _widened(array):
     return out
 
 
-@compiled
-def _textbook(a, b, out):
-    for m in range(out.shape[0]):
-        for n in range(out.shape[1]):
-            total = np.float32(0)
-            for k in range(a.shape[1]):
-                total += _widen(np.uint32(a[m, k])) * _widen(np.uint32(b[k, n]))
-            out[m, n] = total
-
-
-@compiled
-def _multiply_rows(a, b, out):
-    out[:] = 0
-    for m in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            _add_one(out[m], _widen(np.uint32(a[m, k])), b[k])
-
-
-@compiled
-def _add_one(row, x, b):
-    for n in range(row.size):
-        row[n] += x * _widen(np.uint32(b[n]))
+_textbook = textbook(_widen)
+_multiply_rows = row_by_row(_widen)
 
 
 @boundary(OPS["half_matmul"])
