@@ -43,6 +43,24 @@ class Tile:
     def threads(self) -> int:
         return self.warps[0] * self.warps[1] * WARP
 
+    @property
+    def stride_a(self) -> int:
+        """Words from row to row of a in shared memory, padding among them; ``stride_b`` alike."""
+        return self.depth + 4
+
+    @property
+    def stride_b(self) -> int:
+        return self.columns + 8
+
+    @property
+    def size_a(self) -> int:
+        """Words of a slice of a in shared memory; ``size_b`` alike."""
+        return self.rows * self.stride_a
+
+    @property
+    def size_b(self) -> int:
+        return self.depth * self.stride_b
+
 
 LARGE = Tile((2, 4), (4, 4), 16)
 """128 x 128 numbers by 256 threads: 64 x 32 for each warp."""
@@ -63,76 +81,13 @@ def word_tiles(name, tile, multiply, total, unit, fetch_right, keep_right, expec
         keep_right: ``keep_right(words, at, tile, to)`` writes them to shared memory, each column's word by itself.
         expects: starts of instructions, beside those of loads and stores.
     """
-    threads, slice_words = tile.threads, tile.depth
+    fetch, room_a, room_b = _fetching(tile, unit, fetch_right)
+    keep = _keeping(tile, unit, keep_right)
+    add_products = _multiplying(tile, multiply)
+    keep_sums = _storing(tile)
+    rows, columns, depth_of_slice = tile.rows, tile.columns, tile.depth
     across, (down, beside) = tile.warps[1], tile.products
-    rows, columns = tile.rows, tile.columns
-    stride_a, stride_b = slice_words + 4, columns + 8
-    size_a, size_b = rows * stride_a, slice_words * stride_b
-    both_a, both_b = 2 * size_a, 2 * size_b
-    quads, units = rows * slice_words // 4, slice_words * columns // unit
-    turns_a, turns_b = blocks(quads, threads), blocks(units, threads)
-    room_a, room_b = 4 * turns_a, unit * turns_b
-    results, right_words = 4 * down * beside, 2 * beside
-
-    @cuda.jit(device=True)
-    def fetch(t, a, b, m, n, k, M, N, depth, words_a, words_b):
-        """A slice, from global memory to registers, and zeros from beyond its end.
-
-        Beyond the last row or column it reads the last ones once more: results of those are not stored.
-        """
-        for i in range(turns_a):
-            q = t + i * threads
-            row, word = min(m + q // (slice_words // 4), M - 1), k + 4 * (q % (slice_words // 4))
-            w = x = y = z = uint32(0)
-            if word < depth:
-                w, x, y, z = load4(a, row * depth + word)
-            words_a[4 * i], words_a[4 * i + 1], words_a[4 * i + 2], words_a[4 * i + 3] = w, x, y, z
-        for i in range(turns_b):
-            q = t + i * threads
-            word, column = q // (columns // unit), q % (columns // unit)
-            fetch_right(b, k + word, min(n + unit * column, N - unit), depth, N, words_b, unit * i)
-
-    @cuda.jit(device=True)
-    def keep(t, words_a, words_b, tile_a, tile_b, half):
-        """From registers to one half of shared memory."""
-        for i in range(turns_a):
-            q = t + i * threads
-            if q < quads:
-                row, word = divmod(q, slice_words // 4)
-                to = half * size_a + row * stride_a + 4 * word
-                w, x, y, z = words_a[4 * i], words_a[4 * i + 1], words_a[4 * i + 2], words_a[4 * i + 3]
-                store4(tile_a, to, w, x, y, z)
-        for i in range(turns_b):
-            q = t + i * threads
-            if q < units:
-                word, column = divmod(q, columns // unit)
-                keep_right(words_b, unit * i, tile_b, half * size_b + word * stride_b + unit * column)
-
-    @cuda.jit(device=True)
-    def left_word(tile_a, corner, lane, i):
-        row, word = left_place(lane, i)
-        return tile_a[corner + row * stride_a + word]
-
-    @cuda.jit(device=True)
-    def add_products(tile_a, tile_b, half, lane, left, right, sums):
-        """All products of a warp in a slice; ``left`` and ``right`` are the corners of its part."""
-        words = cuda.local.array(right_words, dtype=uint32)
-        for k in range(0, slice_words, WORDS):
-            for j in range(beside):
-                for i in range(2):
-                    word, column = right_place(lane, i)
-                    at = half * size_b + (k + word) * stride_b + right + COLUMNS * j + column
-                    words[2 * j + i] = tile_b[at]
-            for i in range(down):
-                corner = half * size_a + (left + ROWS * i) * stride_a + k
-                a0, a1 = left_word(tile_a, corner, lane, 0), left_word(tile_a, corner, lane, 1)
-                a2, a3 = left_word(tile_a, corner, lane, 2), left_word(tile_a, corner, lane, 3)
-                for j in range(beside):
-                    s = 4 * (beside * i + j)
-                    c0, c1, c2, c3 = sums[s], sums[s + 1], sums[s + 2], sums[s + 3]
-                    b0, b1 = words[2 * j], words[2 * j + 1]
-                    c0, c1, c2, c3 = multiply(a0, a1, a2, a3, b0, b1, c0, c1, c2, c3)
-                    sums[s], sums[s + 1], sums[s + 2], sums[s + 3] = c0, c1, c2, c3
+    both_a, both_b, results = 2 * tile.size_a, 2 * tile.size_b, 4 * down * beside
 
     def word_tiles(a, b, M, N, depth, out):
         tile_a = cuda.shared.array(both_a, dtype=uint32)
@@ -153,25 +108,124 @@ def word_tiles(name, tile, multiply, total, unit, fetch_right, keep_right, expec
         cuda.syncthreads()
         k = 0
         while k < depth:
-            half = k // slice_words % 2
-            k += slice_words
+            half = k // depth_of_slice % 2
+            k += depth_of_slice
             fetch(t, a, b, m, n, k, M, N, depth, words_a, words_b)
             add_products(tile_a, tile_b, half, lane, left, right, sums)
             keep(t, words_a, words_b, tile_a, tile_b, 1 - half)
             cuda.syncthreads()
-        for i in range(down):
-            for j in range(beside):
-                for pair in range(0, 4, 2):
-                    row, column = sum_place(lane, pair)
-                    row, column = m + left + ROWS * i + row, n + right + COLUMNS * j + column
-                    s = 4 * (beside * i + j) + pair
-                    if row < M and column < N:
-                        store2(out, row * N + column, sums[s], sums[s + 1])
+        keep_sums(sums, lane, m + left, n + right, M, N, out)
 
     word_tiles.__name__ = f"{name}_{rows}x{columns}"
     signature = f"(uint32[::1], uint32[::1], int64, int64, int64, {total}[::1])"
     expects = ("LDG.E.128", "STS.128", "STG.E.64", *expects)
     return kernel(signature, tuned=tile is LARGE, expects=expects)(word_tiles)
+
+
+def _fetching(tile, unit, fetch_right):
+    """A function that reads a slice into registers, and how many words of a and of b a thread holds of it."""
+    threads, rows, columns, slice_words = tile.threads, tile.rows, tile.columns, tile.depth
+    turns_a = blocks(rows * slice_words // 4, threads)
+    turns_b = blocks(slice_words * columns // unit, threads)
+
+    @cuda.jit(device=True)
+    def fetch(t, a, b, m, n, k, M, N, depth, words_a, words_b):
+        """A slice, from global memory to registers, and zeros from beyond its end.
+
+        Beyond the last row or column it reads the last ones once more: results of those are not stored.
+        """
+        for i in range(turns_a):
+            q = t + i * threads
+            row, word = min(m + q // (slice_words // 4), M - 1), k + 4 * (q % (slice_words // 4))
+            w = x = y = z = uint32(0)
+            if word < depth:
+                w, x, y, z = load4(a, row * depth + word)
+            words_a[4 * i], words_a[4 * i + 1], words_a[4 * i + 2], words_a[4 * i + 3] = w, x, y, z
+        for i in range(turns_b):
+            q = t + i * threads
+            word, column = q // (columns // unit), q % (columns // unit)
+            fetch_right(b, k + word, min(n + unit * column, N - unit), depth, N, words_b, unit * i)
+
+    return fetch, 4 * turns_a, unit * turns_b
+
+
+def _keeping(tile, unit, keep_right):
+    """A function that writes the registers of a slice to one half of shared memory."""
+    threads, columns, slice_words = tile.threads, tile.columns, tile.depth
+    stride_a, stride_b, size_a, size_b = tile.stride_a, tile.stride_b, tile.size_a, tile.size_b
+    quads, units = tile.rows * slice_words // 4, slice_words * columns // unit
+    turns_a, turns_b = blocks(quads, threads), blocks(units, threads)
+
+    @cuda.jit(device=True)
+    def keep(t, words_a, words_b, tile_a, tile_b, half):
+        for i in range(turns_a):
+            q = t + i * threads
+            if q < quads:
+                row, word = divmod(q, slice_words // 4)
+                to = half * size_a + row * stride_a + 4 * word
+                w, x, y, z = words_a[4 * i], words_a[4 * i + 1], words_a[4 * i + 2], words_a[4 * i + 3]
+                store4(tile_a, to, w, x, y, z)
+        for i in range(turns_b):
+            q = t + i * threads
+            if q < units:
+                word, column = divmod(q, columns // unit)
+                keep_right(words_b, unit * i, tile_b, half * size_b + word * stride_b + unit * column)
+
+    return keep
+
+
+def _multiplying(tile, multiply):
+    """A function that adds all products of a warp in a slice to its sums."""
+    stride_a, stride_b, size_a, size_b = tile.stride_a, tile.stride_b, tile.size_a, tile.size_b
+    slice_words, (down, beside) = tile.depth, tile.products
+    right_words = 2 * beside
+
+    @cuda.jit(device=True)
+    def left_word(tile_a, corner, lane, i):
+        row, word = left_place(lane, i)
+        return tile_a[corner + row * stride_a + word]
+
+    @cuda.jit(device=True)
+    def add_products(tile_a, tile_b, half, lane, left, right, sums):
+        """``left`` and ``right`` are the corners of the warp's part, in rows and in columns."""
+        words = cuda.local.array(right_words, dtype=uint32)
+        for k in range(0, slice_words, WORDS):
+            for j in range(beside):
+                for i in range(2):
+                    word, column = right_place(lane, i)
+                    at = half * size_b + (k + word) * stride_b + right + COLUMNS * j + column
+                    words[2 * j + i] = tile_b[at]
+            for i in range(down):
+                corner = half * size_a + (left + ROWS * i) * stride_a + k
+                a0, a1 = left_word(tile_a, corner, lane, 0), left_word(tile_a, corner, lane, 1)
+                a2, a3 = left_word(tile_a, corner, lane, 2), left_word(tile_a, corner, lane, 3)
+                for j in range(beside):
+                    s = 4 * (beside * i + j)
+                    c0, c1, c2, c3 = sums[s], sums[s + 1], sums[s + 2], sums[s + 3]
+                    b0, b1 = words[2 * j], words[2 * j + 1]
+                    c0, c1, c2, c3 = multiply(a0, a1, a2, a3, b0, b1, c0, c1, c2, c3)
+                    sums[s], sums[s + 1], sums[s + 2], sums[s + 3] = c0, c1, c2, c3
+
+    return add_products
+
+
+def _storing(tile):
+    """A function that writes a warp's sums to global memory."""
+    down, beside = tile.products
+
+    @cuda.jit(device=True)
+    def keep_sums(sums, lane, m, n, M, N, out):
+        """m and n are the row and the column of the warp's corner."""
+        for i in range(down):
+            for j in range(beside):
+                for pair in range(0, 4, 2):
+                    row, column = sum_place(lane, pair)
+                    row, column = m + ROWS * i + row, n + COLUMNS * j + column
+                    s = 4 * (beside * i + j) + pair
+                    if row < M and column < N:
+                        store2(out, row * N + column, sums[s], sums[s + 1])
+
+    return keep_sums
 
 
 def launch_word_tiles(kernels, a, b, depth, N, out) -> None:
