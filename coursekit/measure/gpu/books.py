@@ -6,8 +6,21 @@ from array import array
 
 READ, WRITE, ATOMIC = range(3)
 WARP = 32
-COLUMNS = ("array", "address", "bytes", "kind", "site", "block", "thread", "epoch", "warp_epoch")
-"""Of an access: epoch counts the barriers that the thread has passed, warp_epoch its ``syncwarp``."""
+COLUMNS = (
+    "array",
+    "address",
+    "bytes",
+    "kind",
+    "site",
+    "block",
+    "thread",
+    "epoch",
+    "warp_epoch",
+    "turn",
+    "value",
+)
+"""Of an access: epoch counts the barriers that the thread has passed, warp_epoch its ``syncwarp``; turn is the same for
+the same turns of all loops around it, and value for the same bits written, 0 for a read."""
 
 
 class Recorder:
@@ -25,6 +38,7 @@ class Recorder:
         self.rows, self.most = array("q"), most * len(COLUMNS)
         self.sites, self.names, self.spaces, self.barriers, self.waits = [], [], [], 0, 0
         self._numbers, self._places, self.thread, self.code = {}, {}, None, None
+        self._turns, self._values, self.watch = {}, {}, None
 
     def site(self, frame) -> int:
         """The number of the place where the frame stands, called from where it was called."""
@@ -64,12 +78,29 @@ class Recorder:
         self.waits = max(self.waits, self.thread.waits)
         return self.thread.wait(where, offer)
 
-    def note(self, number, address, nbytes, kind, frame) -> None:
+    def note(self, number, address, nbytes, kind, frame, written: bytes | None = None) -> None:
+        """An access of the running thread; ``written`` is what it leaves in memory."""
         t = self.thread
         if len(self.rows) >= self.most:
             raise RuntimeError(
                 f"the kernel makes more than {self.most // len(COLUMNS):,} accesses: trace a smaller problem"
             )
         self.rows.extend(
-            (number, address, nbytes, kind, self.site(frame), t.block, t.number, t.epoch, t.warp_epoch)
+            (
+                number,
+                address,
+                nbytes,
+                kind,
+                self.site(frame),
+                t.block,
+                t.number,
+                t.epoch,
+                t.warp_epoch,
+                self._number(self._turns, t.turns.at(frame, self.code)),
+                0 if written is None else 1 + self._number(self._values, written),
+            )
         )
+
+    @staticmethod
+    def _number(known: dict, what) -> int:
+        return known.setdefault(what, len(known))

@@ -53,9 +53,10 @@ class Numba:
 def as_plain(function, cuda: Cuda):
     """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced.
 
-    What threads could share past the books is refused: Numba compiles none of it.
+    With it come the codes of it, of its device functions and of what is defined within them. What threads could share
+    past the books is refused: Numba compiles none of it.
     """
-    known = twins(cuda._books)
+    known, codes = twins(cuda._books), []
 
     def replaced(name, value):
         if id(value) in known:
@@ -71,6 +72,7 @@ def as_plain(function, cuda: Cuda):
     def rebuilt(given):
         plain = python_function(given)
         _check_code(plain.__code__)
+        codes.extend(_codes(plain.__code__))
         defaults = tuple(replaced("a default", value) for value in plain.__defaults__ or ())
         room = {}
         cells = tuple(CellType() for _ in plain.__closure__ or ())
@@ -83,7 +85,7 @@ def as_plain(function, cuda: Cuda):
             cell.cell_contents = replaced(name, old.cell_contents)
         return made
 
-    return rebuilt(function)
+    return rebuilt(function), codes
 
 
 def _constant(name: str, value):
@@ -139,6 +141,11 @@ def _check_code(code: CodeType, outside: tuple[str, ...] | None = None) -> None:
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             _check_code(inner, outside)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return [code, *(one for c in inner for one in _codes(c))]
 
 
 def _names(code) -> set[str]:
