@@ -48,7 +48,7 @@ def test_wanted_exceptions():
         raise ValueError("no")
 
     assert "right" in str(say(refuse, 1, raises=ValueError))
-    assert "raised ValueError, wanted TypeError (no)" in str(say(refuse, 1, raises=TypeError))
+    assert "raised ValueError (no), wanted TypeError" in str(say(refuse, 1, raises=TypeError))
     assert "wanted a ValueError to be raised" in str(say(lambda x: x, 1, raises=ValueError))
 
 

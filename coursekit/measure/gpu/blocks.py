@@ -47,13 +47,13 @@ class Thread:
         return self.answer
 
 
-def run(function, names, grid, block, arguments, shared: int, most: int):
+def run(function, names, grid, block, arguments, shared: int, most: int, loops: bool):
     """Run a kernel. Returns the books, and the copies of its arrays as it left them, by name."""
     books = Recorder(most)
     cuda = Cuda(books, grid, block, shared)
     plain, codes = as_plain(function, cuda)
     books.code = plain.__code__
-    books.watch = watch = Watch(codes, lambda: books.thread.turns)
+    books.watch = watch = Watch(codes if loops else [], lambda: books.thread.turns)
     copies, results, given = {}, {}, []
     for name, value in zip(names, arguments, strict=True):
         if isinstance(value, np.ndarray) and value.ndim:

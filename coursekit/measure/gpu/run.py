@@ -39,6 +39,21 @@ class TracedArray:
     def T(self) -> "TracedArray":
         return TracedArray(self.data.T, self.number, self.start, self.books)
 
+    def __array_function__(self, function, *_):
+        self._refuse(function.__name__)
+
+    def __array_ufunc__(self, function, *_, **__):
+        self._refuse(function.__name__)
+
+    def __array__(self, *_, **__):
+        self._refuse("array")
+
+    def _refuse(self, name: str):
+        raise TypeError(
+            f"numpy.{name} takes a whole array, here {self.books.names[self.number]}; a thread of a kernel goes "
+            "through elements one by one, in a loop"
+        )
+
     def address(self, where) -> int:
         """Bytes from the beginning of the memory to an element. Raises IndexError outside of the array."""
         return self._address(_exact(where))

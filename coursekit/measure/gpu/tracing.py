@@ -7,8 +7,8 @@ word share it (CUDA C++ Programming Guide, "Shared Memory").
 
 What is counted is what the source says. The compiler may keep a number in a register that the source reads twice, and
 caches may have a sector already; neither is known here. The threads of a warp execute an access together when they are
-at the same place of the source, in the same turns of all loops around it, and between the same barriers. So they part at
-an ``if`` and in a loop that some leave before others, and go on together behind it, as the Volta architecture's
+at the same place of the source, in the same turns of all loops around it, and between the same barriers. So they part
+at an ``if`` and in a loop that some leave before others, and go on together behind it, as the Volta architecture's
 compilers arrange it (CUDA C++ Programming Guide, "SIMT Architecture"). For that the counts are exact. A GPU may part
 threads for longer than that; and a compiler may turn an ``if`` into a choice between two numbers, or take a loop apart,
 and need fewer requests.
@@ -198,7 +198,9 @@ def _most_different(key: np.ndarray, c, rows: np.ndarray) -> int:
     return int(np.unique(found[0], return_counts=True)[1].max(initial=0))
 
 
-def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_000) -> Trace:
+def trace(
+    kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_000, loops: bool = True
+) -> Trace:
     """Run a kernel without a GPU, on copies of its arrays, and count what it asks of memory.
 
     Args:
@@ -209,6 +211,8 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
         arguments: NumPy arrays, numbers, and tuples of numbers.
         shared: bytes of shared memory whose size is known at the launch only.
         most: accesses after which it gives up.
+        loops: whether the turns of loops are told apart. Races do not depend on it, and before Python 3.12 it takes as
+            long again. Without it the n-th access of one thread goes with the n-th of another in counts of requests.
 
     Raises:
         TypeError: the number of arguments is not that of the kernel, or one is neither array nor number.
@@ -233,7 +237,7 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
         )
         if not is_known:
             raise TypeError(f"{name} must be a NumPy array or a number; got {type(value).__name__}")
-    books, results = run(function, names, grid, block, arguments, shared, most)
+    books, results = run(function, names, grid, block, arguments, shared, most, loops)
     return _counted(books, results, grid, block)
 
 
