@@ -53,11 +53,10 @@ class Recorder:
         return self._numbers[key]
 
     def _new_site(self, frame) -> int:
-        """Python may point at an instruction or at the caches behind it, which are one place: so it is found again."""
+        """Its place in the source, with the kind of the instruction: in ``s[t] += 1`` two stand in one place."""
         place, outer = [], frame
         while outer is not None:
-            starts = [i.offset for i in dis.get_instructions(outer.f_code)]
-            place += outer.f_code, starts[bisect.bisect(starts, outer.f_lasti) - 1]
+            place += outer.f_code, *_place_in_source(outer)
             outer = None if outer.f_code is self.code else outer.f_back
         number = self._places.setdefault(tuple(place), len(self.sites))
         if number == len(self.sites):
@@ -104,3 +103,12 @@ class Recorder:
     @staticmethod
     def _number(known: dict, what) -> int:
         return known.setdefault(what, len(known))
+
+
+def _place_in_source(frame) -> tuple:
+    """Lines and columns of what the frame is at; Python may have put it into its code twice. Where it keeps no columns,
+    the offset. It may point at an instruction or at the caches behind it, which are one place."""
+    found = list(dis.get_instructions(frame.f_code))
+    at = found[bisect.bisect([i.offset for i in found], frame.f_lasti) - 1]
+    columns = at.positions is not None and at.positions.col_offset is not None
+    return (at.opname, *at.positions) if columns else (at.opname, at.offset)

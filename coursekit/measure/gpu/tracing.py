@@ -11,7 +11,8 @@ at the same place of the source, in the same turns of all loops around it, and b
 at an ``if`` and in a loop that some leave before others, and go on together behind it, as the Volta architecture's
 compilers arrange it (CUDA C++ Programming Guide, "SIMT Architecture"). For that the counts are exact. A GPU may part
 threads for longer than that; and a compiler may turn an ``if`` into a choice between two numbers, or take a loop apart,
-and need fewer requests.
+and need fewer requests. What stands before a ``break`` or a ``return`` within a loop is on the way out of it: there it
+is Python's compiler that says whether threads which leave in different turns still meet.
 """
 
 import inspect
