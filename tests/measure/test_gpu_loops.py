@@ -74,6 +74,23 @@ def number_at(x, i):
     return found
 
 
+def number_at_last(x, i, lane):
+    return x[i] if lane == i else number_at_last(x, i, lane + 1)
+
+
+number_at_last = cuda.jit(device=True)(number_at_last)
+
+
+def lane_by_lane_in_a_function_that_calls_itself(x, out):
+    i = cuda.threadIdx.x
+    out[i] = number_at_last(x, i, 0)
+
+
+def lane_by_lane_in_a_list(x, out):
+    i = cuda.threadIdx.x
+    (out[i],) = [x[i] for lane in range(32) if lane == i]
+
+
 def lane_by_lane_in_a_device_function(x, out):
     i = cuda.threadIdx.x
     out[i] = number_at(x, i)
@@ -87,6 +104,8 @@ SERIAL = [
     lane_by_lane_in_a_tuple,
     lane_by_lane_until_it_breaks,
     lane_by_lane_in_a_device_function,
+    lane_by_lane_in_a_function_that_calls_itself,
+    lane_by_lane_in_a_list,
 ]
 
 

@@ -271,3 +271,31 @@ def test_a_kernel_is_a_function_or_of_numba_itself():
 def test_functions_of_whole_arrays_are_refused_by_name(kernel):
     with pytest.raises(TypeError, match=r"numpy\.\w+ takes a whole array, here x; .* one by one"):
         trace(kernel, 1, 1, np.ones(4))
+
+
+@cuda.jit(device=True)
+def number_of(x):
+    return x[0]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "named"),
+    [
+        (lambda x: tuple(map(number_of, [x])), "uses map"),
+        (lambda x: filter(number_of, [x]), "uses filter"),
+        (lambda x: sorted([1], key=lambda i: x[i]), "uses sorted"),
+        (lambda x: next(iter(x)), "uses iter"),
+        (lambda x: max(x[i] for i in range(1)), "has a generator"),
+        (lambda x: max([0, 0], key=lambda i: x[i]), "unexpected keyword argument 'key'"),
+    ],
+)
+def test_no_function_is_called_in_turns_that_nobody_sees(kernel, named):
+    with pytest.raises(TypeError, match=named):
+        trace(kernel, 1, 1, np.ones(1))
+
+
+def test_the_smallest_and_the_largest_number():
+    def clamped(x):
+        x[0] = max(min(x[0], 3), 2, 1)
+
+    assert trace(clamped, 1, 1, np.full(1, 5.0)).arrays["x"] == [3]
