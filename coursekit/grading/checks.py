@@ -21,6 +21,7 @@ from coursekit.grading.judge import encode, raised
 
 LIMIT_S = 5
 COMPILING_LIMIT_S = 30
+STOPPED = "is there a loop that does not end?"
 """Where Numba is loaded, whose functions compile when they are first called."""
 
 
@@ -60,10 +61,10 @@ class Check:
             with _time_limit():
                 value = function(*copy.deepcopy(args), **copy.deepcopy(kwargs))
         except Exception as error:
-            value, text = decode(raised(error)), f"{type(error).__name__}: {error}{_line(error)}"
+            value, text = decode(raised(error)), f"{type(error).__name__}: {error}{_line(error, self.task)}"
             found = difference(value, wanted, rtol=self.rtol, atol=self.atol)
-            if found:
-                found = text if not raises else f"{found} ({error})"
+            if found and not raises:
+                found = text
         else:
             if value is None and raises:
                 self.problem = f"{call}: returned None, wanted {wanted} to be raised; not written yet?"
@@ -124,7 +125,7 @@ def _time_limit():
     limit = COMPILING_LIMIT_S if "numba" in sys.modules else LIMIT_S
 
     def stop(*_):
-        raise TimeoutError(f"stopped after {limit} s; is there a loop that does not end?")
+        raise TimeoutError(f"stopped after {limit} s; {STOPPED}")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limit)
@@ -135,9 +136,20 @@ def _time_limit():
         signal.signal(signal.SIGALRM, before)
 
 
-def _line(error: BaseException) -> str:
-    """The line of the learner's own cell that raised, where there is one."""
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename or "<" in f.filename
-    ]
+def _line(error: BaseException, task: str) -> str:
+    """The line of the learner's own cell that raised, where there is one.
+
+    Where the answer has the name of its task, its cell is known; so no line of a given cell is taken for one of it.
+    """
+    frames, own = traceback.extract_tb(error.__traceback__), _file_of(task)
+    if own:
+        frames = [f for f in frames if f.filename == own]
+    else:
+        frames = [f for f in frames if "ipykernel" in f.filename or "<" in f.filename]
     return f" (line {frames[-1].lineno}: {frames[-1].line})" if frames and frames[-1].line else ""
+
+
+def _file_of(task: str) -> str | None:
+    """Where a notebook's function of this name was defined, compiled by Numba or not."""
+    answer = vars(sys.modules["__main__"]).get(task)
+    return getattr(getattr(getattr(answer, "py_func", answer), "__code__", None), "co_filename", None)

@@ -15,6 +15,7 @@ from coursekit.grading.judge import DTYPES
 
 NAME = 100  # characters of a type's name that are kept
 TEXT = 200  # characters of a reason that are kept
+BRIEF = 60  # characters of what was wanted where an exception says more
 KINDS = {
     "b": "truth values",
     "i": "whole numbers",
@@ -29,9 +30,14 @@ class BadValue(ValueError):
 
 
 class Raised(str):
-    """The answer raised this exception: equal to one of its type, or of a type it derives from."""
+    """The answer raised this exception: equal to one of its type, or of a type it derives from. ``text`` says why."""
 
     types: tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def cause(self) -> str:
+        return f"{self} ({self.text})" if self.text else str(self)
 
 
 class Set(list):
@@ -70,6 +76,7 @@ def decode(data: object, depth: int = 0) -> object:
         case {"kind": "raised", "type": str(name), "types": list(types)}:
             found = Raised(name[:NAME])
             found.types = tuple(t for t in types if isinstance(t, str))
+            found.text = data["text"][:TEXT] if isinstance(data.get("text"), str) else ""
             return found
         case {"kind": "other", "type": str(name)}:
             return Other(name[:NAME])
@@ -164,9 +171,10 @@ def _pairs(items: list) -> list:
 
 def _raised(got: object, want: object) -> str | None:
     if isinstance(got, Raised) and isinstance(want, Raised):
-        return None if str(want) in (got, *got.types) else f"raised {got}, wanted {want}"
+        return None if str(want) in (got, *got.types) else f"raised {got.cause}, wanted {want}"
     if isinstance(got, Raised):
-        return f"raised {got}, wanted {show(want)}"
+        wanted = show(want)
+        return f"raised {got.cause}, wanted {wanted if len(wanted) <= BRIEF else wanted[: BRIEF - 3] + '...'}"
     return f"got {show(got)}, wanted a {want} to be raised"
 
 

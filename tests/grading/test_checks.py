@@ -1,5 +1,6 @@
 """The visible check says at once what differs, and knows the usual mistakes."""
 
+import linecache
 import sys
 import time
 
@@ -48,7 +49,7 @@ def test_wanted_exceptions():
         raise ValueError("no")
 
     assert "right" in str(say(refuse, 1, raises=ValueError))
-    assert "raised ValueError, wanted TypeError (no)" in str(say(refuse, 1, raises=TypeError))
+    assert "raised ValueError (no), wanted TypeError" in str(say(refuse, 1, raises=TypeError))
     assert "wanted a ValueError to be raised" in str(say(lambda x: x, 1, raises=ValueError))
 
 
@@ -102,3 +103,19 @@ def test_the_answer_cannot_use_up_the_arguments_of_a_case():
     values = [1, 2]
     say(lambda v: v.clear(), values, want=1)
     assert values == [1, 2]
+
+
+def test_an_error_names_a_line_of_the_answers_own_cell(monkeypatch):
+    """Where the helper of a given cell calls the answer, and where it raises without it."""
+    cells = {
+        "<ipykernel_answer>": "def ratio(x):\n    return 1 / x",
+        "<ipykernel_given>": "def rounded(x):\n    return round(ratio(x), [])",
+    }
+    names = {}
+    for cell, source in cells.items():
+        monkeypatch.setitem(linecache.cache, cell, (1, None, source.splitlines(True), cell))
+        exec(compile(source, cell, "exec"), names)
+    assert "(line 2: return round(ratio(x), []))" in str(say(names["rounded"], 1, want=1.0))
+    monkeypatch.setattr(sys.modules["__main__"], "task", names["ratio"], raising=False)
+    assert "(line 2: return 1 / x)" in str(say(names["rounded"], 0, want=1.0))
+    assert "line" not in str(say(names["rounded"], 1, want=1.0))

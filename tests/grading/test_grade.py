@@ -221,3 +221,24 @@ def test_proof_finds_a_key_that_does_not_grade(tmp_path):
     assert f"the wrong answer with the line {line!r} should earn the hint 'not its square'" in problems
     assert "total: the empty answer earns 2 points" in problems
     assert "total: the wrong answer with the line 'return x[0]' earns 2 points" in problems
+
+
+def test_a_call_that_its_visible_check_stopped_costs_its_time_once(graded, monkeypatch):
+    """The key allows 4 s a cell, its check 1 s a call: neither the other cases nor the hidden ones wait again."""
+    limit = "import coursekit.grading.checks as _c\n_c.LIMIT_S = _c.COMPILING_LIMIT_S = 1\n"
+    endless = limit + "def total(x):\n    while True:\n        pass"
+    started = time.monotonic()
+    marks = graded(total=endless)
+    assert points(marks) == [1, 0, 0] and marks["total"].status == "timeout"
+    assert marks["total"].message == (
+        "a call of its visible check was stopped after 1 s, so its hidden cases were not run; "
+        "is there a loop that does not end?"
+    )
+    assert "stopped after 1 s" in marks["total"].feedback
+    assert marks["mean"].status == "waiting"
+    assert time.monotonic() - started < 40
+
+
+def test_the_cause_of_an_exception_comes_first(graded):
+    message = graded(total="def total(x):\n    return x['first']")["total"].message
+    assert message.startswith("drawn: raised IndexError (only integers") and "), wanted " in message

@@ -97,7 +97,7 @@ class Watch:
         monkeypatch.setattr(gpu_run.Cuda, "syncthreads", syncthreads)
 
     def launch(self, kernel, grid, threads, *arguments, shared=0):
-        found = trace(kernel, grid, threads, *arguments, shared=shared)
+        found = trace(kernel, grid, threads, *arguments, shared=shared, loops=False)
         for name, array in zip(inspect.signature(kernel.py_func).parameters, arguments, strict=True):
             if isinstance(array, np.ndarray):
                 array[...] = found.arrays[name]

@@ -9,6 +9,7 @@ other answers define, where these keep to the list, too. A text of code or a nam
 
 import ast
 import builtins
+import difflib
 import symtable
 import sys
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ AT_HAND = frozenset([*dir(builtins), "In", "Out", "exit", "get_ipython", "open",
 """What a notebook's names have before any cell has run."""
 RESERVED = ("_judge", "__builtins__")  # in the notebook's names, of the grader and of Python
 ASKED = ("parallel",)  # arguments that need an entry
-SHOWN = 12  # names of a module that a message lists
+SHOWN = 5  # names of a module that a message lists
 
 
 def find_refused(source: str, task: Task, context: str = "", others: Iterable[str] = ()) -> str | None:
@@ -121,7 +122,10 @@ def _instead(used: str, allow: tuple[str, ...]) -> str:
     near = [entry for entry in allow if entry.split(".")[0] == top and entry[-1] != "="]
     if not near or used.endswith("="):
         return ""
-    more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
+    more = ""
+    if len(near) > SHOWN:
+        more = f" and {len(near) - SHOWN} more"
+        near.sort(key=lambda entry: -difflib.SequenceMatcher(None, used, entry).ratio())
     return f"; it allows {', '.join(near[:SHOWN])}{more}"
 
 

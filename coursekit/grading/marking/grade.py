@@ -100,7 +100,7 @@ def _plan(key: Key, sources: Mapping[str, str], seed: int) -> Plan:
             timeout = key.tasks[cell.task].timeout
         label = f"{cell.role} {cell.task}" if cell.role != "given" else f"given {index}"
         steps.append(Step(label, cell.role, cell.task, source, timeout))
-    return Plan(tuple(steps), {name: task.needs for name, task in key.tasks.items()})
+    return Plan(tuple(steps), {name: task.needs for name, task in key.tasks.items()}, gives_up=True)
 
 
 def apart(source: str, seed: int, forbid: tuple[str, ...] = ()) -> str:
@@ -185,7 +185,7 @@ def _compare(task: Task, got: list[dict], wanted: list[dict]) -> tuple[int, str 
             found = f"what came is no value: {error}"
         if found is None:
             right += 1
-        problem = problem or (found and f"{case}: {found}{_text(values.get(case))}{_called(payload)}")
+        problem = problem or (found and f"{case}: {found}{_called(payload)}")
     return right, problem
 
 
@@ -194,14 +194,9 @@ def _called(payload: dict) -> str:
     return f"; called with {payload['arguments']}" if "arguments" in payload else ""
 
 
-def _text(payload: object) -> str:
-    """The words of an exception, where the answer raised one."""
-    if isinstance(payload, dict) and payload.get("kind") == "raised" and isinstance(payload.get("text"), str):
-        return f" ({payload['text'][:200]})"
-    return ""
-
-
 def stop_sentence(done: Execution, task: Task) -> str:
+    if done.error.startswith(runner.GAVE_UP):
+        return done.error
     return {
         "timeout": f"it was stopped after {task.timeout:g} s; is there a loop that does not end?",
         "died": "it ended the Python process (out of memory, a crash, or a call of exit)",

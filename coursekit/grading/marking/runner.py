@@ -6,18 +6,22 @@ memory, so no file that a kernel could read holds a judge cell.
 
 import contextlib
 import io
+import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from coursekit.grading.checks import STOPPED
 from coursekit.grading.exercise.format import nbformat
 from coursekit.grading.kernels.kernel import GONE, Execution, GradingKernel
 from coursekit.grading.kernels.pool import Pool
 
 from nbval.plugin import IPyNbCell, IPyNbFile  # isort: skip  (it imports nbformat, too)
+
+GAVE_UP = "a call of its visible check was stopped after"
 
 # The last two collect garbage at every end of pytest, a quarter of a second each time.
 PLUGINS_OFF = (
@@ -43,10 +47,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of one run, in order, and for each task the tasks whose answers it calls."""
+    """The cells of one run, in order, and for each task the tasks whose answers it calls.
+
+    One that ``gives_up`` runs no more cells of a task whose visible check had to stop a call: each would wait for the
+    same loop, until its own limit.
+    """
 
     steps: tuple[Step, ...]
     needs: dict[str, tuple[str, ...]]
+    gives_up: bool = False
 
 
 def run(plan: Plan, progress: Callable[[Step], None] | None = None, pool: Pool | None = None) -> dict:
@@ -129,17 +138,25 @@ class GradedFile(IPyNbFile):
             if task in self.stopped:
                 return self.stopped[task]
         self._load(self._needed(step))
-        result = self.kernel.run(step.source, step.timeout)
+        result = self._run(step)
         if result.status in GONE and any(s.task not in (None, step.task) for s in self.loaded):
             self._fresh()
             self._load(self._needed(step))
-            result = self.kernel.run(step.source, step.timeout)
+            result = self._run(step)
         if result.status in GONE:
             self.stopped[step.task] = result
             self._fresh()
         else:
             self.done.append(step)
             self.loaded.append(step)
+        return result
+
+    def _run(self, step: Step) -> Execution:
+        result = self.kernel.run(step.source, step.timeout)
+        found = re.search(rf"stopped after ([\d.]+) s; {re.escape(STOPPED)}", result.text)
+        if self.plugin.plan.gives_up and step.role == "check" and result.status == "ok" and found:
+            why = f"{GAVE_UP} {found[1]} s, so its hidden cases were not run; {STOPPED}"
+            return replace(result, status="timeout", error=why)
         return result
 
     def _needed(self, step: Step) -> list[Step]:

@@ -7,6 +7,7 @@ import numpy as np
 from greenlet import greenlet
 
 from coursekit.measure.gpu.books import WARP, Recorder
+from coursekit.measure.gpu.loops import Turns, Watch
 from coursekit.measure.gpu.plain import as_plain
 from coursekit.measure.gpu.run import Cuda, Index, TracedArray
 
@@ -21,6 +22,7 @@ class Thread:
         self.greenlet, self.number, self.index = greenlet(run), number, index
         self.block, self.block_index = block, block_index
         self.epoch = self.warp_epoch = self.waits = 0
+        self.turns = Turns()
         self.waits_at = self.offer = self.answer = None
 
     @property
@@ -45,12 +47,13 @@ class Thread:
         return self.answer
 
 
-def run(function, names, grid, block, arguments, shared: int, most: int):
+def run(function, names, grid, block, arguments, shared: int, most: int, loops: bool):
     """Run a kernel. Returns the books, and the copies of its arrays as it left them, by name."""
     books = Recorder(most)
     cuda = Cuda(books, grid, block, shared)
-    plain = as_plain(function, cuda)
+    plain, codes = as_plain(function, cuda)
     books.code = plain.__code__
+    books.watch = watch = Watch(codes if loops else [], lambda: books.thread.turns)
     copies, results, given = {}, {}, []
     for name, value in zip(names, arguments, strict=True):
         if isinstance(value, np.ndarray) and value.ndim:
@@ -60,9 +63,15 @@ def run(function, names, grid, block, arguments, shared: int, most: int):
             value = copies[id(value)]
             results[name] = value.data
         given.append(value)
-    for number, at in enumerate(_indices(grid)):
-        cuda.begin_block()
-        _run_block(lambda: plain(*given), books, number, at, block)
+
+    def thread():
+        watch.begin()
+        plain(*given)
+
+    with watch.watching():
+        for number, at in enumerate(_indices(grid)):
+            cuda.begin_block()
+            _run_block(thread, books, number, at, block)
     return books, results
 
 

@@ -50,9 +50,14 @@ class Traffic:
 
 
 def requests(c) -> np.ndarray:
-    """For each access the number of the request that it is part of."""
-    own = key_of(c["array"], c["site"], c["block"], c["epoch"])
-    return _ranks(key_of(own, c["thread"] // WARP, _turns(key_of(own, c["thread"]))))
+    """For each access the number of the request that it is part of.
+
+    Threads of a warp execute it together when it stands in the same place, they are in the same turns of all loops
+    around it, and no barrier is between them. Where Python shows no loop (an access is made twice in one turn, say by a
+    function that calls itself), the n-th time of one goes with the n-th of another.
+    """
+    own = key_of(c["array"], c["site"], c["block"], c["epoch"], c["warp_epoch"], c["turn"])
+    return _ranks(key_of(own, c["thread"] // WARP, _times(key_of(own, c["thread"]))))
 
 
 def key_of(*columns: np.ndarray) -> np.ndarray:
@@ -70,7 +75,7 @@ def _ranks(key: np.ndarray) -> np.ndarray:
     return np.unique(key, return_inverse=True)[1].ravel()
 
 
-def _turns(key: np.ndarray) -> np.ndarray:
+def _times(key: np.ndarray) -> np.ndarray:
     """The how-manieth each row is among those with its key."""
     order = np.argsort(key, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(key[order]) != 0]) if len(key) else np.empty(0, np.int64)

@@ -7,6 +7,7 @@ A shortened count would earn points in an exercise, so what Numba compiles none 
 import builtins
 import dis
 import sys
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 
 import numpy as np
@@ -21,6 +22,11 @@ ALIEN = {
     "IMPORT_NAME": "imports a module",
 }
 """What no kernel can do, by the instructions of Python's that are in it."""
+OF_NUMBERS = "abs bool complex divmod float int len max min pow print range round sum"
+OF_TUPLES = "enumerate list reversed slice tuple zip"
+ERRORS = "AssertionError IndexError RuntimeError TypeError ValueError ZeroDivisionError"
+KNOWN = frozenset(f"{OF_NUMBERS} {OF_TUPLES} {ERRORS}".split())
+"""Builtins that a kernel may use: none that calls what it is given, as ``map`` does, in turns that nobody sees."""
 LOOK_UPS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
@@ -53,9 +59,10 @@ class Numba:
 def as_plain(function, cuda: Cuda):
     """The Python function of a kernel, in whose globals and closures ``cuda`` and device functions are replaced.
 
-    What threads could share past the books is refused: Numba compiles none of it.
+    With it come the codes of it, of its device functions and of what is defined within them. What threads could share
+    past the books is refused: Numba compiles none of it.
     """
-    known = twins(cuda._books)
+    known, codes = twins(cuda._books), []
 
     def replaced(name, value):
         if id(value) in known:
@@ -71,6 +78,7 @@ def as_plain(function, cuda: Cuda):
     def rebuilt(given):
         plain = python_function(given)
         _check_code(plain.__code__)
+        codes.extend(_codes(plain.__code__))
         defaults = tuple(replaced("a default", value) for value in plain.__defaults__ or ())
         room = {}
         cells = tuple(CellType() for _ in plain.__closure__ or ())
@@ -78,12 +86,14 @@ def as_plain(function, cuda: Cuda):
         made.__kwdefaults__ = {k: replaced("a default", v) for k, v in (plain.__kwdefaults__ or {}).items()}
         known[id(given)] = made
         used = _names(plain.__code__)
+        _check_builtins(used - plain.__globals__.keys())
+        room.update({name: _without_key(getattr(builtins, name)) for name in ("max", "min")})
         room.update({name: replaced(name, v) for name, v in plain.__globals__.items() if name in used})
         for name, cell, old in zip(plain.__code__.co_freevars, cells, plain.__closure__ or (), strict=True):
             cell.cell_contents = replaced(name, old.cell_contents)
         return made
 
-    return rebuilt(function)
+    return rebuilt(function), codes
 
 
 def _constant(name: str, value):
@@ -128,6 +138,8 @@ def _check_code(code: CodeType, outside: tuple[str, ...] | None = None) -> None:
     """Raises TypeError where a kernel would change what is not its own (a global, another variable, an attribute), or
     has what no GPU runs."""
     outside = code.co_freevars if outside is None else outside
+    if code.co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR):
+        raise TypeError("the kernel has a generator, and no GPU runs that: write a loop")
     for i in dis.get_instructions(code):
         is_outside = i.opname in ("STORE_DEREF", "DELETE_DEREF") and i.argval in outside
         if is_outside or i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR"):
@@ -139,6 +151,21 @@ def _check_code(code: CodeType, outside: tuple[str, ...] | None = None) -> None:
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             _check_code(inner, outside)
+
+
+def _check_builtins(names: set[str]) -> None:
+    """Raises TypeError for those that no kernel has."""
+    if alien := sorted(name for name in names - KNOWN if hasattr(builtins, name)):
+        raise TypeError(f"the kernel uses {alien[0]}, and no GPU runs that: write a loop")
+
+
+def _without_key(choose):
+    return lambda *values: choose(*values)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return [code, *(one for c in inner for one in _codes(c))]
 
 
 def _names(code) -> set[str]:

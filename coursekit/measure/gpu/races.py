@@ -2,11 +2,13 @@
 
 import linecache
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from coursekit.measure.gpu.books import ATOMIC, READ, WARP
+from coursekit.measure.gpu.books import ATOMIC, READ, WARP, WRITE
 from coursekit.measure.gpu.count import key_of, split
 
 MOST = 1024
@@ -46,7 +48,9 @@ class Race:
 def races_in(c, books) -> list[Race]:
     """Those in shared memory, where a block is alone, and in global memory, which all blocks reach.
 
-    Several threads that write to one element of global memory in the same line are taken to write the same.
+    Threads that write the same bits to one element of global memory in the same line are tolerated, be they of several
+    blocks, as in ``out[0] = s[0]`` behind a barrier: whoever comes last, the result is the same. Others are races, and
+    in shared memory those are, too.
     """
     pairs, examples = Counter(), {}
     shared = np.flatnonzero(c["is_shared"])
@@ -77,31 +81,63 @@ def _look(c, rows, apart, pairs, examples) -> None:
 def _race_at(c, rows, pairs: Counter, examples: dict) -> None:
     """Add those who race at one element between two barriers."""
     seen = set()
-    for one in rows[c["kind"][rows] > READ]:
-        for other in rows:
-            if _are_ordered(c, one, other):
+    touches = {touch: row for row, touch in zip(rows.tolist(), _touches(c, rows), strict=True)}  # each once
+    if len({touch.written for touch in touches}) == 1 and next(iter(touches)).is_harmless:
+        return
+    for one, one_row in touches.items():
+        if one.kind == READ:
+            continue
+        for other, other_row in touches.items():
+            if _are_ordered(one, other):
                 continue
-            key = (int(c["site"][one]), int(c["site"][other]))
-            if c["kind"][other] > READ:
+            key = (one.site, other.site)
+            if other.kind > READ:
                 key = (min(key), max(key))
-            threads = tuple(sorted((int(c["block"][i]), int(c["thread"][i])) for i in (one, other)))
+            threads = tuple(sorted(((one.block, one.thread), (other.block, other.thread))))
             if (key, threads) not in seen:
                 seen.add((key, threads))
                 pairs[key] += 1
-                examples.setdefault(key, (one, other) if int(c["site"][one]) == key[0] else (other, one))
+                examples.setdefault(key, (one_row, other_row) if one.site == key[0] else (other_row, one_row))
 
 
-def _are_ordered(c, one, other) -> bool:
-    if c["kind"][one] == c["kind"][other] == ATOMIC:
+class _Touch(NamedTuple):
+    """What decides whether two accesses to one element race; the names are those of the books' columns."""
+
+    kind: int
+    site: int
+    block: int
+    thread: int
+    epoch: int
+    warp_epoch: int
+    is_shared: bool
+    address: int
+    value: int
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """What it leaves where, and by which line."""
+        return self.kind, self.site, self.address, self.value
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether others may write the same at the same time."""
+        return self.kind == WRITE and not self.is_shared
+
+
+def _touches(c, rows) -> Iterator[_Touch]:
+    return map(_Touch._make, zip(*(c[name][rows].tolist() for name in _Touch._fields), strict=True))
+
+
+def _are_ordered(one: _Touch, other: _Touch) -> bool:
+    """Whether two accesses, one of which writes, come in an order, or leave the same in whatever order they come."""
+    if one.kind == other.kind == ATOMIC:
         return True
-    if not c["is_shared"][one] and c["kind"][other] > READ and c["site"][one] == c["site"][other]:
-        return True  # all give the result that they have in common, as in ``out[0] = s[0]``
-    if c["block"][one] != c["block"][other]:
-        return False
-    if c["thread"][one] == c["thread"][other] or c["epoch"][one] != c["epoch"][other]:
-        return True
-    is_one_warp = c["thread"][one] // WARP == c["thread"][other] // WARP
-    return bool(is_one_warp and c["warp_epoch"][one] != c["warp_epoch"][other])
+    if one.block == other.block:
+        if one.thread == other.thread or one.epoch != other.epoch:
+            return True
+        if one.thread // WARP == other.thread // WARP and one.warp_epoch != other.warp_epoch:
+            return True
+    return one.written == other.written and one.is_harmless
 
 
 def _race(c, books, key, one, other, pairs) -> Race:

@@ -39,9 +39,26 @@ class TracedArray:
     def T(self) -> "TracedArray":
         return TracedArray(self.data.T, self.number, self.start, self.books)
 
+    def __array_function__(self, function, *_):
+        self._refuse(function.__name__)
+
+    def __array_ufunc__(self, function, *_, **__):
+        self._refuse(function.__name__)
+
+    def __array__(self, *_, **__):
+        self._refuse("array")
+
+    def _refuse(self, name: str):
+        raise TypeError(
+            f"numpy.{name} takes a whole array, here {self.books.names[self.number]}; a thread of a kernel goes "
+            "through elements one by one, in a loop"
+        )
+
     def address(self, where) -> int:
         """Bytes from the beginning of the memory to an element. Raises IndexError outside of the array."""
-        where = _exact(where)
+        return self._address(_exact(where))
+
+    def _address(self, where: tuple) -> int:
         at = self.start
         if len(where) != self.ndim:
             raise IndexError(f"{self.books.names[self.number]}{list(where)}: its shape is {self.shape}")
@@ -58,23 +75,33 @@ class TracedArray:
         return TracedArray(part, self.number, start, self.books)
 
     def __getitem__(self, where):
+        self.books.watch.pause()
         where = _exact(where)
         if _is_part(where, self.ndim):
-            return self._part(where)
-        self.books.note(self.number, self.address(where), self.dtype.itemsize, READ, sys._getframe(1))
-        return self.data[where]
+            found = self._part(where)
+        else:
+            self.books.note(self.number, self._address(where), self.dtype.itemsize, READ, sys._getframe(1))
+            found = self.data[where]
+        self.books.watch.go_on()
+        return found
 
     def __setitem__(self, where, value) -> None:
+        self.books.watch.pause()
         where = _exact(where)
         if _is_part(where, self.ndim):
             raise TypeError("a kernel writes one element at a time")
-        self.books.note(self.number, self.address(where), self.dtype.itemsize, WRITE, sys._getframe(1))
+        address = self._address(where)
         self.data[where] = value
+        written = self.data[where].tobytes()
+        self.books.note(self.number, address, self.dtype.itemsize, WRITE, sys._getframe(1), written)
+        self.books.watch.go_on()
 
 
 def _exact(where) -> tuple:
     """An index as Python's own ints and slices of them, so that what is noted is what is accessed."""
     where = where if isinstance(where, tuple) else (where,)
+    if all(type(i) is int for i in where):
+        return where
     return tuple(_exact_slice(i) if isinstance(i, slice) else operator.index(i) for i in where)
 
 
@@ -83,7 +110,7 @@ def _exact_slice(part: slice) -> slice:
 
 
 def _is_part(where: tuple, ndim: int) -> bool:
-    return len(where) < ndim or any(isinstance(i, slice) for i in where)
+    return len(where) < ndim or slice in map(type, where)
 
 
 class Cuda:

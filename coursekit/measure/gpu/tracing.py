@@ -6,9 +6,13 @@ Memory"). Shared memory has 32 banks, each of which gives one word of 4 bytes in
 word share it (CUDA C++ Programming Guide, "Shared Memory").
 
 What is counted is what the source says. The compiler may keep a number in a register that the source reads twice, and
-caches may have a sector already; neither is known here. The threads of a warp are taken to execute an access together
-when it is for each of them the n-th time since the last barrier. That is what a GPU does where they go round their
-loops in step.
+caches may have a sector already; neither is known here. The threads of a warp execute an access together when they are
+at the same place of the source, in the same turns of all loops around it, and between the same barriers. So they part
+at an ``if`` and in a loop that some leave before others, and go on together behind it, as the Volta architecture's
+compilers arrange it (CUDA C++ Programming Guide, "SIMT Architecture"). For that the counts are exact. A GPU may part
+threads for longer than that; and a compiler may turn an ``if`` into a choice between two numbers, or take a loop apart,
+and need fewer requests. What stands before a ``break`` or a ``return`` within a loop is on the way out of it: there it
+is Python's compiler that says whether threads which leave in different turns still meet.
 """
 
 import inspect
@@ -106,9 +110,27 @@ class Trace:
         """Different elements that one thread reads from one barrier, be it of its warp, to the next, at most."""
         c = self.columns
         stretch = key_of(c["block"], c["thread"], c["epoch"], c["warp_epoch"])
-        rows = c["kind"] == READ
-        reads = np.unique(np.stack([stretch, c["array"], c["address"]])[:, rows], axis=1)
-        return int(np.unique(reads[0], return_counts=True)[1].max(initial=0))
+        return _most_different(stretch, c, c["kind"] == READ)
+
+    @property
+    def most_reads(self) -> int:
+        """Reads of one thread in all, of whatever array, at most."""
+        c = self.columns
+        thread = key_of(c["block"], c["thread"])[c["kind"] == READ]
+        return int(np.unique(thread, return_counts=True)[1].max(initial=0))
+
+    def most_read(self, array: str) -> int:
+        """Different elements of an array that one thread reads, at most; 0 for an array that nobody touched."""
+        return self._most_of(array, self.columns["kind"] == READ)
+
+    def most_written(self, array: str) -> int:
+        """Different elements of an array that one thread writes, at most, those of atomic operations among them."""
+        return self._most_of(array, self.columns["kind"] != READ)
+
+    def _most_of(self, array: str, rows: np.ndarray) -> int:
+        c = self.columns
+        number = self.names.index(array) if array in self.names else -1
+        return _most_different(key_of(c["block"], c["thread"]), c, rows & (c["name"] == number))
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
@@ -171,7 +193,15 @@ class Trace:
         return html_table(*self._rows(), caption=self._foot())
 
 
-def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_000) -> Trace:
+def _most_different(key: np.ndarray, c, rows: np.ndarray) -> int:
+    """The most different elements among the rows of one key."""
+    found = np.unique(np.stack([key, c["array"], c["address"]])[:, rows], axis=1)
+    return int(np.unique(found[0], return_counts=True)[1].max(initial=0))
+
+
+def trace(
+    kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_000, loops: bool = True
+) -> Trace:
     """Run a kernel without a GPU, on copies of its arrays, and count what it asks of memory.
 
     Args:
@@ -182,6 +212,8 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
         arguments: NumPy arrays, numbers, and tuples of numbers.
         shared: bytes of shared memory whose size is known at the launch only.
         most: accesses after which it gives up.
+        loops: whether the turns of loops are told apart. Races do not depend on it, and before Python 3.12 it takes as
+            long again. Without it the n-th access of one thread goes with the n-th of another in counts of requests.
 
     Raises:
         TypeError: the number of arguments is not that of the kernel, or one is neither array nor number.
@@ -206,7 +238,7 @@ def trace(kernel, grid, threads, *arguments, shared: int = 0, most: int = 4_000_
         )
         if not is_known:
             raise TypeError(f"{name} must be a NumPy array or a number; got {type(value).__name__}")
-    books, results = run(function, names, grid, block, arguments, shared, most)
+    books, results = run(function, names, grid, block, arguments, shared, most, loops)
     return _counted(books, results, grid, block)
 
 

@@ -33,8 +33,10 @@ def _load4(x, i):
 def _store(x, i, *numbers):
     """One access of two or four numbers."""
     many = len(numbers)
-    x.books.note(x.number, _aligned(x, i, many), many * x.dtype.itemsize, WRITE, sys._getframe(1))
+    address = _aligned(x, i, many)
     x.data[i : i + many] = numbers
+    written = x.data[i : i + many].tobytes()
+    x.books.note(x.number, address, many * x.dtype.itemsize, WRITE, sys._getframe(1), written)
 
 
 def _aligned(x, i, many: int) -> int:
