@@ -1,0 +1,19 @@
+"""Computation graphs: traced from NumPy-like code, differentiated, made smaller and faster, run, and drawn.
+
+from coursekit import graph
+
+def layer(x, weight, bias):
+    return graph.relu(graph.linear(x, weight, bias))
+
+traced = graph.trace(layer, x, weight, bias)
+traced(x, weight, bias)
+"""
+
+from coursekit.graph import functions
+from coursekit.graph.functions import *  # noqa: F403
+from coursekit.graph.graph import Graph, Node
+from coursekit.graph.operations import OPERATIONS, Spec
+from coursekit.graph.trace import Tensor, trace
+
+__all__ = ["OPERATIONS", "Graph", "Node", "Spec", "Tensor", "trace"]
+__all__ += functions.__all__
