@@ -10,10 +10,12 @@ traced(x, weight, bias)
 """
 
 from coursekit.graph import functions
+from coursekit.graph.forward import jvp
 from coursekit.graph.functions import *  # noqa: F403
+from coursekit.graph.gradient import gradient
 from coursekit.graph.graph import Graph, Node
 from coursekit.graph.operations import OPERATIONS, Spec
 from coursekit.graph.trace import Tensor, trace
 
-__all__ = ["OPERATIONS", "Graph", "Node", "Spec", "Tensor", "trace"]
+__all__ = ["OPERATIONS", "Graph", "Node", "Spec", "Tensor", "gradient", "jvp", "trace"]
 __all__ += functions.__all__

@@ -154,4 +154,4 @@ def _range(key, size: int, x) -> range:
 
 
 __all__ = ["add_rows", "broadcast_to", "cast", "max", "mean", "reshape", "sum", "swap", "take", "transpose"]
-__all__ += [*dict.fromkeys([*OPS, *ELEMENTWISE])]
+__all__ += list({**OPS, **ELEMENTWISE})

@@ -142,11 +142,17 @@ class Graph:
     def __call__(self, *arrays):
         """The values of the outputs for these NumPy arrays, by the kernels of the CPU, one after the other.
 
+        Called with tensors, in a function that is being traced, it writes its nodes into that trace.
+
         Raises:
             TypeError, ValueError: an array does not fit its input; the message says what was wanted.
         """
+        from coursekit.graph.rewrite import inline
         from coursekit.graph.run import interpret
+        from coursekit.graph.trace import Tensor
 
+        if any(isinstance(array, Tensor) for array in arrays):
+            return inline(self, arrays)
         return interpret(self, arrays)
 
     def __repr__(self) -> str:
