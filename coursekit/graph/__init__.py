@@ -15,7 +15,31 @@ from coursekit.graph.functions import *  # noqa: F403
 from coursekit.graph.gradient import gradient
 from coursekit.graph.graph import Graph, Node
 from coursekit.graph.operations import OPERATIONS, Spec
+from coursekit.graph.passes import (
+    PASSES,
+    cheap,
+    common_subexpressions,
+    dead_code,
+    fold_constants,
+    fuse,
+    optimise,
+    recompute,
+    simplify,
+)
+from coursekit.graph.plan import Plan, plan
+from coursekit.graph.program import Program
 from coursekit.graph.trace import Tensor, trace
 
-__all__ = ["OPERATIONS", "Graph", "Node", "Spec", "Tensor", "gradient", "jvp", "trace"]
+__all__ = ["OPERATIONS", "PASSES", "Graph", "Node", "Plan", "Program", "Spec", "Tensor"]
+__all__ += [
+    "cheap",
+    "common_subexpressions",
+    "dead_code",
+    "fold_constants",
+    "fuse",
+    "gradient",
+    "jvp",
+    "optimise",
+]
+__all__ += ["plan", "recompute", "simplify", "trace"]
 __all__ += functions.__all__

@@ -5,6 +5,7 @@ Each entry computes the shape of its result, and fills it. Views take no memory 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -17,7 +18,7 @@ from coursekit.kernels.ops.sparse import TALL, columns_of
 @dataclass(frozen=True)
 class Rearrangement:
     """``infer(*specs, **options)`` gives the result's spec; ``run(*arrays, out=..., **options)`` fills it, or, where
-    ``view`` is true, returns it. ``flops`` are for each element of the first input.
+    ``view`` is true, returns it. ``flops`` are for each element of the first input; ``bind`` as an Operation's.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Rearrangement:
     defaults: Mapping = field(default_factory=lambda: EMPTY)
     flops: int = 0
     view: bool = False
+    bind: Callable | None = None
 
 
 def _reshaped(x, shape):
@@ -65,19 +67,39 @@ def _reduced(name):
     return infer
 
 
+def _at_end(x, axes) -> bool:
+    """Whether the axes are the last ones, so that what is added up stands side by side."""
+    return bool(axes and x.size) and axes == tuple(range(x.ndim - len(axes), x.ndim))
+
+
+def _rows(x, axes):
+    return x.reshape(prod(x.shape[: axes[0]]), -1)
+
+
 def _reduce(by, function):
     """The contract's kernel along the last axes, NumPy's along others."""
 
     def run(x, out, axes, keepdims):
-        if axes and x.size and axes == tuple(range(x.ndim - len(axes), x.ndim)):
+        if _at_end(x, axes):
             from coursekit.kernels import cpu
 
-            rows = x.reshape(prod(x.shape[: axes[0]]), -1)
-            cpu.reduce(rows, by=by, out=out.reshape(-1))
+            cpu.reduce(_rows(x, axes), by=by, out=out.reshape(-1))
         else:
             function(x, axis=axes, keepdims=keepdims, out=out)
 
     return run
+
+
+def _bind_reduce(by, function):
+    def bind(given, out, options):
+        (x,), axes = given, options["axes"]
+        if _at_end(x, axes):
+            from coursekit.kernels import cpu
+
+            return partial(cpu.reduce.__wrapped__, _rows(x, axes), by=by, out=out.reshape(-1))
+        return partial(function, x, axis=axes, keepdims=options["keepdims"], out=out)
+
+    return bind
 
 
 def _indices(x, start, stop, step):
@@ -135,6 +157,8 @@ def _copy(x, out, **options):
 AXES = {"axes": (), "keepdims": False}
 PART = {"start": (), "stop": (), "step": ()}
 
+SUM, MAX = ("sum", np.add.reduce), ("max", np.maximum.reduce)
+
 REARRANGEMENTS = (
     Rearrangement("reshape", _reshaped, lambda x, shape: x.reshape(shape), view=True, defaults={"shape": ()}),
     Rearrangement(
@@ -149,8 +173,8 @@ REARRANGEMENTS = (
         lambda x, out, shape: np.copyto(out, x),
         defaults={"shape": ()},
     ),
-    Rearrangement("sum", _reduced("sum"), _reduce("sum", np.sum), defaults=AXES, flops=1),
-    Rearrangement("max", _reduced("max"), _reduce("max", np.max), defaults=AXES, flops=1),
+    Rearrangement("sum", _reduced("sum"), _reduce(*SUM), defaults=AXES, flops=1, bind=_bind_reduce(*SUM)),
+    Rearrangement("max", _reduced("max"), _reduce(*MAX), defaults=AXES, flops=1, bind=_bind_reduce(*MAX)),
     Rearrangement(
         "slice", _sliced, lambda x, out, **part: np.copyto(out, x[_indices(x, **part)]), defaults=PART
     ),

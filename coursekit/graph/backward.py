@@ -58,7 +58,11 @@ def _slopes(tape, node, slope, depends, rules) -> list[Tensor | None]:
     if node.operation == "item":
         return [slope]
     if node.operation not in rules:
-        raise ValueError(f"gradient: {node.operation} has no rule; see coursekit.graph.rules.NONE")
+        from coursekit.graph.rules import NONE
+
+        raise ValueError(
+            f"gradient: {node.operation} has no rule: {NONE.get(node.operation, 'nobody wrote one')}"
+        )
     inputs = [Tensor(tape, read) for read in node.inputs]
     found = rules[node.operation](slope, _result(tape, node), *inputs, **node.options)
     found = found if isinstance(found, tuple | list) else (found,)

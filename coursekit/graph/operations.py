@@ -31,7 +31,8 @@ class Operation:
         cost: ``cost(specs, results, options)``.
         run: ``run(*arrays, out=..., **options)`` fills ``out``, an array or a tuple of them; it checks its arguments
             where the kernel does.
-        raw: the same for contiguous arrays that are known to be right: without the 9 µs that checks take.
+        bind: ``bind(arrays, out, options)`` gives a call without arguments that does the same, for contiguous arrays
+            that are known to be right: nothing is checked any more.
         defaults: the options, and what they are where not given.
         inplace: the numbers of inputs that ``out`` may be itself.
         view: the result is the first input's memory, seen otherwise: ``run`` returns it, and takes no ``out``.
@@ -42,7 +43,7 @@ class Operation:
     infer: Callable[[Sequence[Spec], Mapping], tuple[Spec, ...]]
     cost: Callable[[Sequence[Spec], Sequence[Spec], Mapping], Cost]
     run: Callable
-    raw: Callable
+    bind: Callable[[Sequence, object, Mapping], Callable]
     defaults: Mapping = field(default_factory=lambda: EMPTY)
     inplace: tuple[int, ...] = ()
     view: bool = False
@@ -85,12 +86,12 @@ def _of_contract(op: Contract) -> Operation:
     def run(*given, **others):
         return _kernel(op.name)(*given, **others)
 
-    def raw(*given, **others):
-        return _kernel(op.name).__wrapped__(*given, **others)
+    def bind(arrays, out, options):
+        return partial(_kernel(op.name).__wrapped__, *arrays, **options, out=out)
 
     names = [a.name for a in op.inputs]
     return Operation(
-        op.name, infer, cost, run, raw, op.settings(), tuple(names.index(name) for name in op.inplace)
+        op.name, infer, cost, run, bind, op.settings(), tuple(names.index(name) for name in op.inplace)
     )
 
 
@@ -117,11 +118,17 @@ def _of_elements(name: str) -> Operation:
         return Cost(entry.flops * prod(results[0].shape), moved(specs, results))
 
     def run(*given, out):
-        if name in OPS and all(array.shape == out.shape for array in given):
-            return _kernel(name)(*given, out=out)
-        return entry.numpy(*given, out=out)
+        return (_kernel(name) if alike(given, out) else entry.numpy)(*given, out=out)
 
-    return Operation(name, infer, cost, run, run, inplace=tuple(range(entry.arity)), elementwise=True)
+    def bind(arrays, out, options):
+        kernel = _kernel(name).__wrapped__ if alike(arrays, out) else entry.numpy
+        return partial(kernel, *arrays, out=out)
+
+    def alike(given, out):
+        """Whether the contract's kernel can do it, which repeats no argument."""
+        return name in OPS and all(array.shape == out.shape for array in given)
+
+    return Operation(name, infer, cost, run, bind, inplace=tuple(range(entry.arity)), elementwise=True)
 
 
 def _of_arrays(entry: arrays.Rearrangement) -> Operation:
@@ -131,7 +138,8 @@ def _of_arrays(entry: arrays.Rearrangement) -> Operation:
         return Cost(entry.flops * specs[0].size, moved(specs, results))
 
     infer = partial(_checked, entry)
-    return Operation(entry.name, infer, cost, entry.run, entry.run, entry.defaults, view=entry.view)
+    bind = entry.bind or (lambda given, out, options: partial(entry.run, *given, out=out, **options))
+    return Operation(entry.name, infer, cost, entry.run, bind, entry.defaults, view=entry.view)
 
 
 def _checked(entry, specs, options):
@@ -140,9 +148,32 @@ def _checked(entry, specs, options):
     return (entry.infer(*specs, **options),)
 
 
+def _fused_cost(specs, results, options):
+    return Cost(options["body"].flops * prod(options["shape"]), moved(specs, results))
+
+
+def _fused_run(*given, **others):
+    from coursekit.graph import fused
+
+    return fused.run(*given, **others)
+
+
+def _fused_bind(given, out, options):
+    from coursekit.graph import fused
+
+    return fused.bind(given, out, **options)
+
+
+def _never(specs, options):
+    raise ValueError("fused: such nodes are made by coursekit.graph.fuse")
+
+
+FUSED = Operation("fused", _never, _fused_cost, _fused_run, _fused_bind, inplace=tuple(range(64)))
+
 OPERATIONS: dict[str, Operation] = {
     **{name: _of_contract(op) for name, op in OPS.items()},
     **{name: _of_elements(name) for name in ELEMENTWISE},
     **{entry.name: _of_arrays(entry) for entry in arrays.REARRANGEMENTS},
+    "fused": FUSED,
 }
 """By name. ``item``, which takes one of several results, is known to the graph itself."""
