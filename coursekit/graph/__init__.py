@@ -10,6 +10,7 @@ traced(x, weight, bias)
 """
 
 from coursekit.graph import functions
+from coursekit.graph.draw import Drawing, draw
 from coursekit.graph.forward import jvp
 from coursekit.graph.functions import *  # noqa: F403
 from coursekit.graph.gradient import gradient
@@ -30,11 +31,12 @@ from coursekit.graph.plan import Plan, plan
 from coursekit.graph.program import Program
 from coursekit.graph.trace import Tensor, trace
 
-__all__ = ["OPERATIONS", "PASSES", "Graph", "Node", "Plan", "Program", "Spec", "Tensor"]
+__all__ = ["OPERATIONS", "PASSES", "Drawing", "Graph", "Node", "Plan", "Program", "Spec", "Tensor"]
 __all__ += [
     "cheap",
     "common_subexpressions",
     "dead_code",
+    "draw",
     "fold_constants",
     "fuse",
     "gradient",
