@@ -30,11 +30,13 @@ from coursekit.graph.passes import (
 from coursekit.graph.plan import Plan, plan
 from coursekit.graph.program import Program
 from coursekit.graph.trace import Tensor, trace
+from coursekit.graph.train import Trainer, cross_entropy, perceptron
 
-__all__ = ["OPERATIONS", "PASSES", "Drawing", "Graph", "Node", "Plan", "Program", "Spec", "Tensor"]
+__all__ = ["OPERATIONS", "PASSES", "Drawing", "Graph", "Node", "Plan", "Program", "Spec", "Tensor", "Trainer"]
 __all__ += [
     "cheap",
     "common_subexpressions",
+    "cross_entropy",
     "dead_code",
     "draw",
     "fold_constants",
@@ -43,5 +45,5 @@ __all__ += [
     "jvp",
     "optimise",
 ]
-__all__ += ["plan", "recompute", "simplify", "trace"]
+__all__ += ["perceptron", "plan", "recompute", "simplify", "trace"]
 __all__ += functions.__all__

@@ -95,8 +95,14 @@ def _block(nbytes: int) -> np.ndarray:
     return whole[start : start + nbytes]
 
 
+def may_be_given(graph: Graph, node: Node) -> bool:
+    """Whether the caller may say where this value lies: it is an input, or an output that is no view."""
+    owns = node.computes and not is_view(node) and len(node.results) == 1
+    return node in graph.inputs or (owns and node in graph.outputs)
+
+
 def _check_given(graph, node, array):
-    if node not in graph.inputs and (node not in graph.outputs or is_view(node) or len(node.results) != 1):
+    if not may_be_given(graph, node):
         raise ValueError(f"program: {node!r} is neither an input nor an output with memory of its own")
     if (array.shape, array.dtype.name) != (node.shape, node.dtype):
         raise ValueError(f"program: the array given for {node!r} is {array.dtype.name} {array.shape}")
