@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from coursekit.graph.graph import Graph, Node, is_view
 from coursekit.graph.operations import OPERATIONS
+from coursekit.graph.plan import plan
 
 
 def cheap(node: Node) -> bool:
@@ -18,7 +19,7 @@ def cheap(node: Node) -> bool:
     )
 
 
-def recompute(graph: Graph, chosen: Callable[[Node], bool] = cheap) -> Graph:
+def recompute(graph: Graph, chosen: Callable[[Node], bool] | None = None) -> Graph:
     """The graph in which the chosen nodes are computed twice: for their early readers, and again for the late ones.
 
     A node's readers are early up to the longest stretch in which nobody reads it: in a graph with its gradient that is
@@ -26,8 +27,25 @@ def recompute(graph: Graph, chosen: Callable[[Node], bool] = cheap) -> Graph:
     needs was chosen too, that is computed again as well. Run it last: :func:`common_subexpressions` would undo it.
 
     Args:
-        chosen: which nodes not to keep. Of nodes with several results, inputs and constants none is.
+        chosen: which nodes not to keep. Of nodes with several results, inputs and constants none is. By default, of
+            the :func:`cheap` ones those that lower the most bytes alive at a time: one does not where what it is made
+            of has to be kept instead.
     """
+    return _twice(graph, _that_help(graph).__contains__ if chosen is None else chosen)
+
+
+def _that_help(graph: Graph) -> set[Node]:
+    """Nodes that are worth it, the largest first; each is tried, and kept where it lowers the bound of the plan."""
+    found: set[Node] = set()
+    least = plan(graph).bound
+    for node in sorted(filter(cheap, graph.nodes), key=lambda node: -node.nbytes):
+        bound = plan(_twice(graph, {*found, node}.__contains__)).bound
+        if bound < least:
+            found, least = {*found, node}, bound
+    return found
+
+
+def _twice(graph: Graph, chosen: Callable[[Node], bool]) -> Graph:
     limits = _limits(graph, chosen)
     first: dict[Node, Node] = {}
     again: dict[Node, Node] = {}
