@@ -127,21 +127,10 @@ def _rooms(graph, reuse, outside) -> tuple[dict[Value, Room], int]:
 
 
 def _left(node, number, last, rooms) -> list[Value]:
-    """The arguments that nobody reads later, and whose place a result may take."""
-    values = [source((node.inputs[i], 0)) for i in OPERATIONS[node.operation].inplace if i < len(node.inputs)]
-    specs = [node.inputs[i].result for i in OPERATIONS[node.operation].inplace if i < len(node.inputs)]
-    held = {rooms[v] for v in _sources(node) if v in rooms and last[v] > number}
-    return [
-        value
-        for value, spec in zip(values, specs, strict=True)
-        if value in rooms and last[value] == number and rooms[value] not in held
-        if value[0].results[value[1]].nbytes == spec.nbytes and _full(node, spec)
-    ]
-
-
-def _full(node, spec) -> bool:
-    """An argument that is repeated has another shape than any result."""
-    return any(spec == result for result in node.results)
+    """The arguments whose place a result may take: those that the operation may overwrite, and nobody reads later."""
+    places = [i for i in OPERATIONS[node.operation].inplace if i < len(node.inputs)]
+    values = [source((node.inputs[i], 0)) for i in places]
+    return [value for value in values if value in rooms and last[value] == number]
 
 
 def _aligned(nbytes: int) -> int:

@@ -149,6 +149,27 @@ def test_one_kernel_for_each_chain(name, dtype, kernels_elsewhere):
     np.testing.assert_allclose(got, wanted, rtol, rtol)
 
 
+WHOLE = Spec((2, 3, 9), "float64")
+OTHERWISE = {
+    "a row beside a sum of planes": (
+        lambda x, b: ((x + b) * 2).sum(axis=(1, 2)),
+        (WHOLE, Spec((9,), "float64")),
+    ),
+    "columns of planes": (lambda x, c: (x + c) * c, (WHOLE, Spec((2, 1, 1), "float64"))),
+    "columns of rows": (lambda x, c: (x + c) * c, (WHOLE, Spec((3, 1), "float64"))),
+    "planes of rows": (lambda x, c: (x + c) * 2, (WHOLE, Spec((3, 9), "float64"))),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_lies_otherwise_is_left_to_numpy(name, interpreted):
+    function, specs = OTHERWISE[name]
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s.shape) for s in specs]
+    before = trace(function, *arrays)
+    np.testing.assert_allclose(fuse(before)(*arrays), before(*arrays), 1e-13)
+
+
 def test_special_values_pass_through_kernels(kernels_elsewhere):
     values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, -1.5, 3e38], np.float32)
     x, y = (a.ravel().copy() for a in np.meshgrid(values, values))
@@ -287,6 +308,10 @@ EXACT = {
     "max(x, x)": (lambda x, y: graph.maximum(x, x), []),
     "where(c, x, x)": (lambda x, y: graph.where(y, x, x), []),
     "transpose twice": (lambda x, y: x.reshape(2, 4, 8).transpose(1, 2, 0).transpose(2, 0, 1).reshape(8, 8), []),
+    "two turns": (
+        lambda x, y: x.reshape(2, 4, 8).transpose(1, 2, 0).transpose(1, 0, 2),
+        ["reshape", "transpose"],
+    ),
     "reshape twice": (lambda x, y: x.reshape(16, 4).reshape(4, 16), ["reshape"]),
     "broadcast twice": (lambda x, y: repeat(repeat(x, (3, 8, 8)), (2, 3, 8, 8)), ["broadcast_to"]),
     "broadcast and add": (lambda x, y: repeat(x[0], (8, 8)) + y, ["slice", "reshape", "add"]),
