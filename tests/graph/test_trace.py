@@ -54,6 +54,7 @@ OPERATORS = {
     "array on the left": lambda x, y: np.ones((3, 4)) * x + np.arange(4.0) @ np.ones((4, 4)) - y,
     "array @": lambda x, y: np.ones((2, 3)) @ x,
     "slices": lambda x, y: x[1:, ::2] * y[0, -2:],
+    "slices of one": lambda x, y: x[1:2] * y[:, 3:],
     "ellipsis": lambda x, y: x[..., 1] + y[-1, 2],
     "iteration": lambda x, y: sum(row * row for row in x),
     "methods": lambda x, y: x.reshape(4, -1).transpose().sum(axis=(0,), keepdims=True) + y.mean() + y.max(axis=1).sum(),
