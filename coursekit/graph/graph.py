@@ -62,11 +62,13 @@ class Node:
 
     @cached_property
     def cost(self) -> Cost:
-        """FLOPs, and bytes that have to move, as the contract counts them."""
-        if not self.computes:
+        """FLOPs, and bytes that have to move, as the contract counts them; a node that is read twice is counted once."""
+        if not self.computes or self.operation == "item":
             return Cost(0, 0)
-        specs = [node.result for node in self.inputs] if self.operation != "item" else []
-        return OPERATIONS[self.operation].cost(specs, self.results, self.options)
+        specs = [node.result for node in self.inputs]
+        cost = OPERATIONS[self.operation].cost(specs, self.results, self.options)
+        again = sum(spec.nbytes for spec in specs) - sum(node.nbytes for node in set(self.inputs))
+        return Cost(cost.flops, max(cost.bytes - again, 0))
 
     def __repr__(self) -> str:
         shapes = ", ".join(str(spec) for spec in self.results)

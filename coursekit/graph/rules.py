@@ -298,6 +298,7 @@ NONE = {
     ),
     **dict.fromkeys(("pack_signs", "binary_matmul"), _STEPS),
     **dict.fromkeys(("histogram", "csr_places", "block_places", "two_four_places"), _PLACES),
+    "bfloat16_matmul": "its arrays hold bits, as integers, for want of a dtype; cast to float16 and use half_matmul",
     "fused": "fuse makes it, which comes after the gradient",
     "kmeans_step": "a step of an algorithm with a choice in it, of which nobody wants the slope",
     "adam_step": "a step of training: differentiating through it is another field (meta-learning)",

@@ -426,3 +426,8 @@ def test_nothing_is_recomputed_where_it_would_not_help():
 def test_outputs_are_not_recomputed():
     before = trace(lambda x, y: ((h := graph.exp(x)), (graph.tanh(y * h) - y) @ (x * h).T), X, X)
     assert sum(n.operation == "exp" for n in recompute(before, lambda node: True).nodes) == 1
+
+
+def test_constants_that_stand_in_a_source_are_gone():
+    made = fuse(trace(lambda x: graph.tanh(x * 2.0) + 1.0, graph.Spec((5,), "float32")))
+    assert [node.operation for node in made.nodes] == ["input", "fused"]

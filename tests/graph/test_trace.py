@@ -118,6 +118,23 @@ def test_a_graph_tells_its_cost():
     assert "relu" in repr(traced) and "float32 (8, 4)" in repr(traced)
 
 
+def test_what_is_read_twice_is_counted_once():
+    square = trace(lambda x: x * x, Spec((8,), "float32"))
+    product = trace(lambda x, y: x * y, Spec((8,), "float32"), Spec((8,), "float32"))
+    assert square.cost.bytes == 2 * 32
+    assert product.cost.bytes == 3 * 32
+
+
+def test_taking_one_of_several_results_costs_nothing():
+    row = Spec((4,), "float32")
+    found = trace(
+        lambda x, r, w, b: graph.add_layer_norm(x, r, w, b)[1], *[Spec((2, 4), "float32")] * 2, row, row
+    )
+    whole, *items = [node for node in found.nodes if node.computes]
+    assert len(items) == 2 and {node.operation for node in items} == {"item"}
+    assert found.cost == whole.cost
+
+
 def test_nothing_can_be_changed():
     traced = trace(lambda x: x + np.ones(2), *arrays((2,)))
     with pytest.raises(AttributeError):

@@ -11,6 +11,7 @@ from math import prod
 from coursekit.graph.elementwise import ELEMENTWISE
 from coursekit.graph.fused import Body, lie
 from coursekit.graph.graph import Graph, Node
+from coursekit.graph.passes.dead_code import dead_code
 
 LONGEST_SUM = 2**14
 """Longer rows are left to ``reduce``, which adds them up in parts."""
@@ -38,7 +39,8 @@ def fuse(graph: Graph) -> Graph:
             new[node] = _fused(last[node], new)
         elif node not in taken:
             new[node] = _with_inputs(node, tuple(new[read] for read in node.inputs))
-    return Graph(tuple(new.values()), tuple(new[node] for node in graph.outputs), graph.single)
+    fused = Graph(tuple(new.values()), tuple(new[node] for node in graph.outputs), graph.single)
+    return dead_code(fused)  # constants that became part of a source are read by nobody any more
 
 
 def _shape(node: Node) -> tuple[int, ...] | None:
