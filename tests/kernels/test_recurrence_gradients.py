@@ -36,10 +36,12 @@ def test_they_are_differences_of_the_loss(name):
     """A small step in a random direction changes the loss by the product of step and gradient, for each argument."""
     rng, arrays = np.random.default_rng(1), draw(name, 3, 5, 4, 3)
     grad, step = arrays[5], 1e-5
-    inputs = (*arrays[:5], *arrays[6:])
+    states, of_cell = (arrays[6:8], arrays[8]) if name == "lstm" else (arrays[6:], 0)
+    inputs = (*arrays[:5], *states)
 
     def loss(moved):
-        return (getattr(cpu, name)(*moved)[0] * grad).sum()
+        out, *last = getattr(cpu, name)(*moved)
+        return (out * grad).sum() + (last[-1] * of_cell).sum()
 
     for i, found in enumerate(getattr(cpu, f"{name}_grad")(*arrays)):
         direction = rng.standard_normal(found.shape)
@@ -54,9 +56,24 @@ def test_they_are_differences_of_the_loss(name):
 
 @pytest.mark.parametrize("function", [*cpu.rungs("lstm_grad").values(), reference.lstm_grad])
 def test_initial_states_that_are_left_out_are_zeros(function):
-    *six, h0, c0 = draw("lstm", 5, 4, 3, 6, "float32")
-    for states in ((), (h0,), (None, c0)):
+    *six, h0, c0, grad_c = draw("lstm", 5, 4, 3, 6, "float32")
+    for states in ((), (h0,), (None, c0), (None, None, grad_c), (h0, None, grad_c)):
         assert_agrees(OPS["lstm_grad"], function(*six, *states), (*six, *states), {}, "float32")
+
+
+@pytest.mark.parametrize("function", [*cpu.rungs("lstm_grad").values(), reference.lstm_grad])
+def test_a_sequence_in_two_parts_with_the_gradient_of_the_cell_between(function):
+    """Truncated nowhere: what the second part gives its initial states is what the first part's last ones get."""
+    x, *weights, grad = draw("lstm", 5, 9, 3, 6)[:6]
+    whole = function(x, *weights, grad)
+    _, h, c = cpu.lstm(x[:, :4], *weights)
+    tail = function(x[:, 4:], *weights, grad[:, 4:], h, c)
+    ahead = grad[:, :4].copy()
+    ahead[:, -1] += tail[5]
+    head = function(x[:, :4], *weights, ahead, None, None, tail[6])
+    np.testing.assert_allclose(np.concatenate([head[0], tail[0]], 1), whole[0], rtol=1e-9, atol=1e-12)
+    for a, b, both in zip(head[1:5], tail[1:5], whole[1:5], strict=True):
+        np.testing.assert_allclose(a + b, both, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)

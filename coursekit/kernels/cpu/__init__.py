@@ -106,6 +106,11 @@ from coursekit.kernels.cpu.layer_norm_grad import (
 )
 from coursekit.kernels.cpu.linear import linear, linear_textbook, linear_turned
 from coursekit.kernels.cpu.linear_packed import linear_packed, linear_packed_panels, linear_packed_textbook
+from coursekit.kernels.cpu.linear_recurrence import (
+    linear_recurrence,
+    linear_recurrence_doubling,
+    linear_recurrence_textbook,
+)
 from coursekit.kernels.cpu.log_sum_exp import log_sum_exp, log_sum_exp_rows, log_sum_exp_textbook
 from coursekit.kernels.cpu.log_sum_exp_grad import (
     log_sum_exp_grad,
@@ -279,6 +284,9 @@ __all__ = [
     "linear_packed",
     "linear_packed_panels",
     "linear_packed_textbook",
+    "linear_recurrence",
+    "linear_recurrence_doubling",
+    "linear_recurrence_textbook",
     "linear_textbook",
     "linear_turned",
     "log_sum_exp",

@@ -40,17 +40,22 @@ def _give_back(delta, weight, x, of_weight, of_bias, of_x):
 
 
 class _Way:
-    """The arrays of the way ahead and back, the steps first in each: room for gates, states and their gradients."""
+    """The arrays of the way ahead and back, the steps first in each: room for gates, states and their gradients.
+
+    ``states`` holds h0 and, for an LSTM, c0 and the gradient of the last c, each of which may be None.
+    """
 
     def __init__(self, x, weights, grad, states, extra):
         (N, T, H), G, new = grad.shape, len(weights[2]), x.dtype
         self.x, self.grad = (np.ascontiguousarray(a.transpose(1, 0, 2)) for a in (x, grad))
         self.states = np.empty((T + 1, N, H), new)
         self.cells = np.empty((T + 1, N, H if len(states) > 1 else 0), new)
-        self.states[0] = 0 if states[0] is None else states[0]
-        self.cells[0] = 0 if states[-1] is None or len(states) == 1 else states[-1]
+        self.carried = np.empty_like(self.cells[0])
+        firsts = self.states[0], self.cells[0], self.carried
+        for room, given in zip(firsts, (*states, None, None), strict=False):
+            room[...] = 0 if given is None else given
         self.kept, self.direct = np.empty((T, N, H), new), np.zeros((N, H), new)
-        self.carried, self.deltas = np.zeros_like(self.cells[0]), np.empty((T, N, G), new)
+        self.deltas = np.empty((T, N, G), new)
         self.inner = np.empty_like(self.deltas) if extra else self.deltas
 
     def ahead(self, step, t, gates, products, bias):
@@ -213,31 +218,37 @@ def rnn_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, *, out=No
 
 
 @boundary(OPS["lstm_grad"])
-def lstm_grad_textbook(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, *, out=None):
+def lstm_grad_textbook(
+    x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, grad_c=None, *, out=None
+):
     """:func:`lstm_grad` by the chain rule, number by number, the gradients of the weights added up at each step."""
-    _number_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
+    _number_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0, grad_c), out)
 
 
 @boundary(OPS["lstm_grad"])
-def lstm_grad_product(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, *, out=None):
+def lstm_grad_product(
+    x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, grad_c=None, *, out=None
+):
     """:func:`lstm_grad` with a few large products, as :func:`rnn_grad_product` has it."""
-    _product_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
+    _product_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0, grad_c), out)
 
 
 @boundary(OPS["lstm_grad"])
-def lstm_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, *, out=None):
+def lstm_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None, grad_c=None, *, out=None):
     """The gradients of a long short-term memory, backwards through time: Werbos, Proc. IEEE 78(10), 1990; for these
     cells Graves and Schmidhuber, "Framewise phoneme classification with bidirectional LSTM and other neural network
     architectures", Neural Networks 18, 2005, appendix A.
 
-    The steps are those of :func:`rnn_grad`, with four gates. From step to step the gradient of c is multiplied by the
-    forget gate and by nothing else, which is what the cell was invented for. Errors are as there.
+    The steps are those of :func:`rnn_grad`, with four gates; the loss may be a function of the last c, too. From step
+    to step the gradient of c is multiplied by the forget gate and by nothing else, which is what the cell was invented
+    for. Errors are as there.
 
     Args:
         x: shape (N, T, I), float32 or float64; NumPy array or torch tensor on the CPU.
         weight_ih, weight_hh, bias_ih, bias_hh: as :func:`lstm` has them, of the same dtype and kind.
         grad: shape (N, T, H), the gradient of the states of all steps, of the same dtype and kind.
         h0, c0: shape (N, H), of the same dtype and kind; zeros where left out.
+        grad_c: shape (N, H), the gradient of the last c, where the loss depends on it besides; zeros where left out.
         out: a tuple of seven arrays, filled and returned where given; they must not share memory with the inputs.
 
     Returns:
@@ -247,7 +258,7 @@ def lstm_grad(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, h0=None, c0=None,
         TypeError: an argument is no array, or of another kind or dtype.
         ValueError: shapes do not fit, a tensor is not on the CPU, or ``out`` cannot be written without harm.
     """
-    _tiled_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0), out)
+    _tiled_way(LSTM, x, (weight_ih, weight_hh, bias_ih, bias_hh), grad, (h0, c0, grad_c), out)
 
 
 @boundary(OPS["gru_grad"])

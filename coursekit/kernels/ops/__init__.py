@@ -30,6 +30,7 @@ from coursekit.kernels.ops.pooling import AVG_POOL2D, AVG_POOL2D_GRAD, MAX_POOL2
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.recurrence_gradients import GRU_GRAD, LSTM_GRAD, RNN_GRAD
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
+from coursekit.kernels.ops.scan import LINEAR_RECURRENCE
 from coursekit.kernels.ops.sparse import BLOCK_SPARSE_MATMUL, CSR_MATMUL, TWO_FOUR_MATMUL
 from coursekit.kernels.ops.training import (
     ADAM_STEP,
@@ -96,6 +97,7 @@ OPS: dict[str, Operation] = {
         RNN_GRAD,
         LSTM_GRAD,
         GRU_GRAD,
+        LINEAR_RECURRENCE,
         ATTENTION_GRAD,
     )
 }

@@ -9,6 +9,8 @@ from coursekit.kernels.ops.recurrence import CASES, SIGMOID, scaled, sigmoid
 def _gradients(forward, backward, count):
     """A reference: the steps ahead are kept in a list, and then gone back.
 
+    Behind ``count`` initial states comes the gradient of the last state of the second kind, zeros where left out.
+
     ``forward(inputs, recurrent, *states)`` gives the next of ``count`` states and what ``backward`` wants to know;
     ``backward(known, *slopes)`` takes the gradients of these states and gives those of the two sums and of the states
     before.
@@ -17,7 +19,8 @@ def _gradients(forward, backward, count):
     def reference(x, weight_ih, weight_hh, bias_ih, bias_hh, grad, *given):
         x, w, u, b, d, grad = (np.float64(a) for a in (x, weight_ih, weight_hh, bias_ih, bias_hh, grad))
         shape = (x.shape[0], u.shape[1])
-        states = [np.zeros(shape) if s is None else np.float64(s) for s in [*given, None, None][:count]]
+        given = [np.zeros(shape) if a is None else np.float64(a) for a in [*given, None, None, None]]
+        states, slopes = given[:count], [np.zeros(shape), given[count]][:count]
         steps = []
         for t in range(x.shape[1]):
             inputs = np.einsum("nk,gk->ng", x[:, t], w) + b
@@ -25,7 +28,6 @@ def _gradients(forward, backward, count):
             states, known = forward(inputs, np.einsum("nk,gk->ng", before, u) + d, *states)
             steps.append((before, known))
         dx, dw, du, db, dd = (np.zeros_like(a) for a in (x, w, u, b, d))
-        slopes = [np.zeros(shape) for _ in states]
         for t, (before, known) in reversed(list(enumerate(steps))):
             slopes[0] = slopes[0] + grad[:, t]
             of_inputs, of_recurrent, *slopes = backward(known, *slopes)
@@ -100,6 +102,7 @@ def _operation(name, formula, gates, steps, flops, states=("h",)):
             *(Array(*weight) for weight in weights),
             Array("grad", ("N", "T", "H")),
             *(Array(f"{state}0", ("N", "H"), optional=True) for state in states),
+            *(Array(f"grad_{state}", ("N", "H"), optional=True) for state in states[1:]),
         ),
         outputs=(
             Array("x_gradient", ("N", "T", "I")),
@@ -125,7 +128,8 @@ RNN_GRAD = _operation(
 )
 LSTM_GRAD = _operation(
     "lstm_grad",
-    "back through time: dc ← f dc + (grad[t] + dh) o (1 - tanh² c), a its slopes in i, f, g, o; then as in rnn_grad",
+    "back through time, dc = grad_c at first: dc ← dc + (grad[t] + dh) o (1 - tanh² c), a its slopes in i, f, g, o; "
+    "dc ← f dc; then as in rnn_grad",
     4,
     (_lstm_forward, _lstm_backward),
     3 * SIGMOID + 6 + 23,

@@ -20,6 +20,7 @@ from coursekit.kernels.reference.int4_linear import int4_linear, pack_int4
 from coursekit.kernels.reference.int8_matmul import int8_matmul, int8_matmul_packed, pack_int8
 from coursekit.kernels.reference.layer_norm import add_layer_norm, layer_norm
 from coursekit.kernels.reference.linear import linear, linear_packed, pack_linear
+from coursekit.kernels.reference.linear_recurrence import linear_recurrence
 from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.pooling import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
@@ -76,6 +77,7 @@ __all__ = [
     "layer_norm_grad",
     "linear",
     "linear_packed",
+    "linear_recurrence",
     "log_sum_exp",
     "log_sum_exp_grad",
     "lstm",
