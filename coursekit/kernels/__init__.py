@@ -8,7 +8,18 @@ importing this package loads neither torch nor Numba.
 
 from importlib import import_module
 
-_PARTS = ("bfloat16", "boundary", "checks", "contract", "cpu", "cuda", "formats", "ops", "reference")
+_PARTS = (
+    "bfloat16",
+    "boundary",
+    "checks",
+    "contract",
+    "cook_toom",
+    "cpu",
+    "cuda",
+    "formats",
+    "ops",
+    "reference",
+)
 
 __all__ = list(_PARTS)
 

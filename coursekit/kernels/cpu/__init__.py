@@ -48,6 +48,7 @@ from coursekit.kernels.cpu.block_sparse_matmul import (
 from coursekit.kernels.cpu.conv2d import (
     conv2d,
     conv2d_direct,
+    conv2d_fft,
     conv2d_im2col,
     conv2d_tiled,
     conv2d_winograd,
@@ -231,6 +232,7 @@ __all__ = [
     "block_sparse_matmul_textbook",
     "conv2d",
     "conv2d_direct",
+    "conv2d_fft",
     "conv2d_grad_input",
     "conv2d_grad_input_direct",
     "conv2d_grad_input_im2col",

@@ -1,7 +1,8 @@
 """Convolution of images: by its formula, as a matrix product, as a sum of shifted rows, and with fewer products.
 
 x holds B images of C channels; each of K filters has R x S taps in each channel of its group. The first three do the
-same 2·B·K·P·Q·(C/groups)·R·S operations in different orders; Winograd's does a quarter of the multiplications.
+same 2·B·K·P·Q·(C/groups)·R·S operations in different orders; Winograd's does a quarter of the multiplications, and
+the one by Fourier transforms a number of them that does not depend on the taps.
 """
 
 import numpy as np
@@ -17,6 +18,7 @@ from coursekit.kernels.cpu.convolution_tiles import (
     tap_positions,
 )
 from coursekit.kernels.cpu.depthwise import CHANNEL, correlate_planes
+from coursekit.kernels.cpu.fourier import correlate_spectra
 from coursekit.kernels.cpu.matmul import multiply_tiles
 from coursekit.kernels.cpu.pointwise import multiply_planes
 from coursekit.kernels.cpu.threads import split
@@ -105,6 +107,18 @@ def conv2d_im2col(x, weight, bias=None, *, stride=1, padding=0, dilation=1, grou
     """
     if weight[:1].size:
         _by_matmul(x, weight, _or_zeros(bias, weight), stride, padding, dilation, out)
+    else:
+        out[...] = _or_zeros(bias, weight)[:, None, None]
+
+
+@boundary(OPS["conv2d"])
+def conv2d_fft(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, out=None):
+    """:func:`conv2d` as a product of spectra, for filters of many taps: see :mod:`coursekit.kernels.cpu.fourier`.
+
+    Each element's error is a share of the largest in its image, and an inf or nan reaches the whole of the image.
+    """
+    if out.size and x.size:
+        correlate_spectra(x, weight, _or_zeros(bias, weight), stride, padding, dilation, groups, out)
     else:
         out[...] = _or_zeros(bias, weight)[:, None, None]
 
