@@ -10,7 +10,7 @@ from . import filters, missing, noise, scaling
 from .batching import batches
 from .idx import read_idx, read_mnist_folder
 from .photos import photo
-from .prefetch import Items, prefetch
+from .prefetch import Items, prefetch, workers
 from .series import Series, co2, stock, sunspots
 from .sources import digits8, mnist
 from .split import Split, stratified_split
@@ -36,4 +36,5 @@ __all__ = [
     "stock",
     "stratified_split",
     "sunspots",
+    "workers",
 ]

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -99,3 +100,44 @@ class Items:
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
         return self.work(self.images[i]), int(self.labels[i])
+
+
+@contextmanager
+def workers(items: Items, batch_size: int, number: int = 2, *, timeout_s: float = 120) -> Iterator:
+    """``with workers(items, 64) as loader``: torch's DataLoader with processes of its own, which end with the block.
+
+    The processes are started afresh ("spawn"): a copy of a running one ("fork") has its locks and none of its threads,
+    and in a notebook there are always threads. Starting costs seconds, as each loads torch anew, and is done when
+    the loader is first gone through; after that they stay for the next time.
+
+    Parameters
+    ----------
+    items : Items
+        Sent to each worker once.
+    batch_size, number : int
+        Items in a batch, and workers, at least 1 each.
+    timeout_s : float
+        Seconds that a batch may take before RuntimeError says that a worker hangs.
+
+    Yields
+    ------
+    torch.utils.data.DataLoader
+        In the order of the items; the last batch is left out where it is smaller.
+    """
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(
+        items,
+        batch_size,
+        drop_last=True,
+        num_workers=number,
+        multiprocessing_context="spawn",
+        persistent_workers=True,
+        timeout=timeout_s,
+    )
+    try:
+        yield loader
+    finally:
+        if loader._iterator is not None:  # there is no public way to end them before the loader is forgotten
+            loader._iterator._shutdown_workers()
+            loader._iterator = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .extra import packaged
-from .missing import gaps
+from .missing import delete, gaps
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,15 +76,15 @@ def sunspots() -> Series:
 def stock(name: str = "IBM") -> Series:
     """A closing price, monthly from 1990, from the sample data of matplotlib, which the course always has.
 
-    The source is Yahoo Finance. On some days of the table, such as those of a dividend, there is no price: they are
-    its missing values. Fresh arrays at each call. ValueError for a name that is not in the table.
+    The source is Yahoo Finance; the table's rows for the day of a dividend, which have no price, are left out, and so
+    is the time before the first price. Fresh arrays at each call. ValueError for a name that is not in the table.
     """
     path = packaged("matplotlib", "mpl-data/sample_data/Stocks.csv", "the table of prices")
     header, *rows = (line.split(",") for line in path.read_text().splitlines() if not line.startswith("#"))
     if name not in header[1:]:
         raise ValueError(f"no prices of {name!r}; wanted one of {', '.join(header[1:])}")
-    values = _numbers([row[header.index(name)] for row in rows])
-    return Series(f"price of {name}", "US dollars", years([row[0] for row in rows]), values)
+    times, prices = years([row[0] for row in rows]), _numbers([row[header.index(name)] for row in rows])
+    return Series(f"price of {name}", "US dollars", *delete(times, prices))
 
 
 def years(days) -> np.ndarray:

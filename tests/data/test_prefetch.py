@@ -1,4 +1,5 @@
 import gc
+import multiprocessing
 import pickle
 import threading
 import time
@@ -6,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from coursekit.data import Items, Timeline, prefetch
+from coursekit.data import Items, Timeline, prefetch, workers
 
 
 def running():
@@ -79,6 +80,28 @@ def test_items_travel_to_a_worker():
     assert len(again) == 3 and np.array_equal(again[1][0], [-2, -3]) and again[1][1] == 0
     with pytest.raises(ValueError, match="3 images but 2 labels"):
         Items(np.ones((3, 2)), np.ones(2), abs)
+
+
+@pytest.mark.slow
+def test_workers_give_the_batches_in_order_and_end():
+    items = Items(np.arange(14.0).reshape(7, 2), np.arange(7), np.negative)
+    with workers(items, 2) as loader:
+        for _ in range(2):
+            batches = list(loader)
+            assert [y.tolist() for _, y in batches] == [[0, 1], [2, 3], [4, 5]]
+            assert batches[1][0].tolist() == [[-4, -5], [-6, -7]]
+        assert len(multiprocessing.active_children()) == 2
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_workers_end_also_where_the_block_raises():
+    with pytest.raises(KeyError), workers(Items(np.ones((4, 1)), np.ones(4), np.negative), 2, 1) as loader:
+        next(iter(loader))
+        raise KeyError
+    assert multiprocessing.active_children() == []
+    with workers(Items(np.ones((4, 1)), np.ones(4), np.negative), 2, 1):
+        pass
 
 
 def ticking():
