@@ -1,11 +1,13 @@
-"""Predictions: the learner commits to a value first, and the lesson compares it with what it measures.
+"""Predictions, which the learner commits to before the lesson measures, and pictures that follow sliders.
 
-Both kinds are real input widgets. Without a front end (a test, a stored page) they keep their default, and
-the comparison says that nobody chose it.
+All are real input widgets. Without a front end (a test, a stored page) they keep their default: the comparison says
+that nobody chose it, and the picture is that of the default.
 """
 
 import html
 import math
+import sys
+from collections.abc import Callable
 
 import ipywidgets
 
@@ -115,6 +117,42 @@ def choose(question: str, options: list[str], *, default: str | None = None) -> 
         options=options, value=default or options[0], layout=ipywidgets.Layout(width="max-content")
     )
     return Prediction(question, control)
+
+
+def look(draw: Callable, alt: str, **controls: ipywidgets.ValueWidget) -> None:
+    """Show the picture ``draw(name=value, ...)`` under its controls, and draw it anew whenever one of them is moved.
+
+    The picture is an output of the cell: it stands in the stored notebook, too, for who has no kernel.
+
+    Args:
+        draw: returns a matplotlib figure; its arguments have the names of the controls.
+        alt: what the picture shows, for who does not see it.
+
+    Raises ValueError where alt is less than a sentence, or there is no control.
+    """
+    from IPython.display import display
+
+    if not controls:
+        raise ValueError("look needs at least one control, such as size=ipywidgets.IntSlider(3, 1, 9)")
+
+    def picture() -> dict:
+        return _html_of(draw(**{name: control.value for name, control in controls.items()}), alt)
+
+    for name, control in controls.items():
+        control.description = control.description or name
+        control.observe(lambda change: handle.update(picture(), raw=True), "value")
+    display(ipywidgets.VBox(list(controls.values())))
+    handle = display(picture(), raw=True, display_id=True)
+
+
+def _html_of(figure, alt: str) -> dict:
+    """A figure as an output, and closed."""
+    from coursekit.plots import image_html
+
+    bundle = {"text/html": image_html(figure, alt), "text/plain": alt}
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
+    return bundle
 
 
 def _show(value, unit: str) -> str:

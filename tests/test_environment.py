@@ -48,7 +48,7 @@ def test_installs_once(environment, capsys):
     environment.main()
     first = list(environment.calls)
     assert any("torch==2.13.0" in command for command in first)
-    assert any(".[dev,cluster]" in command for command in first)
+    assert any(".[dev,cluster,data]" in command for command in first)
     printed = capsys.readouterr().out
     assert all(step in printed for step in ("[1/3]", "[2/3]", "[3/3]"))
     environment.main()

@@ -63,7 +63,7 @@ def test_conda_users_get_the_same():
 
 def test_conda_also_gets_coursekit_itself():
     entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert {"pip": ["--editable .[dev,cluster]"]} in entries
+    assert {"pip": ["--editable .[dev,cluster,data]"]} in entries
 
 
 def test_each_extra_of_the_design_is_there():

@@ -1,8 +1,9 @@
 """Predictions are real inputs, keep a default where nobody looks, and are compared in a sentence."""
 
+import ipywidgets
 import pytest
 
-from coursekit.widgets import choose, predict
+from coursekit.widgets import choose, look, predict
 
 
 def test_a_slider_keeps_its_default_and_says_that_nobody_chose_it():
@@ -65,3 +66,51 @@ def test_other_nonsense_is_refused():
 )
 def test_numbers_are_written_as_one_reads_them(value, text):
     assert repr(predict("How many?", 0, 1e10, default=value, unit="B")).endswith(f"[{text} B]")
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What is displayed, and what takes its place later."""
+    shown = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            shown.append(bundle)
+
+    def display(what, raw=False, display_id=None):
+        shown.append(what)
+        return Handle() if display_id else None
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return shown
+
+
+def test_a_picture_follows_its_controls(displayed):
+    from matplotlib import pyplot as plt
+
+    calls = []
+
+    def draw(size, kind):
+        calls.append((size, kind))
+        return plt.figure(figsize=(size, 1))
+
+    size, kind = (
+        ipywidgets.IntSlider(2, 1, 5),
+        ipywidgets.Dropdown(options=["a", "b"], description="the kind"),
+    )
+    look(draw, "Something that has a size.", size=size, kind=kind)
+    box, picture = displayed
+    assert box.children == (size, kind) and size.description == "size" and kind.description == "the kind"
+    assert 'alt="Something that has a size."' in picture["text/html"] and calls == [(2, "a")]
+    size.value, kind.value = 4, "b"
+    assert calls == [(2, "a"), (4, "a"), (4, "b")] and len(displayed) == 4
+    assert displayed[2]["text/html"] != picture["text/html"] and plt.get_fignums() == []
+
+
+def test_a_picture_without_words_or_controls_is_refused(displayed):
+    with pytest.raises(ValueError, match="at least one control"):
+        look(lambda: None, "A picture of nothing at all.")
+    from matplotlib.figure import Figure
+
+    with pytest.raises(ValueError, match="alt must be a sentence"):
+        look(lambda size: Figure(), "short", size=ipywidgets.IntSlider())

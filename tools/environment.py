@@ -89,7 +89,7 @@ def main():
     say("[2/3] installing torch%s (the longest step)" % (" from TORCH_INDEX" if index else ""))
     run(pip + (["--index-url", index] if index else []) + [torch_spec()], offline)
     say("[3/3] installing coursekit and what it needs")
-    run(pip + ["--editable", ".[dev,cluster]"], offline)
+    run(pip + ["--editable", ".[dev,cluster,data]"], offline)
     quiet_news()
     with open(STAMP, "w") as file:
         file.write(fingerprint())
