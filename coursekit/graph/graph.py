@@ -62,7 +62,7 @@ class Node:
 
     @cached_property
     def cost(self) -> Cost:
-        """FLOPs, and bytes that have to move, as the contract counts them; a node that is read twice is counted once."""
+        """FLOPs, and bytes that have to move, as the contract counts them; a node read twice counts once."""
         if not self.computes or self.operation == "item":
             return Cost(0, 0)
         specs = [node.result for node in self.inputs]
