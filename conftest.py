@@ -3,6 +3,13 @@
 import os
 from pathlib import Path
 
+from hypothesis import settings
+
+settings.register_profile(
+    "course", deadline=None
+)  # an example takes longer where a kernel is compiled, or others work
+settings.load_profile("course")
+
 HOME = Path(__file__).parent / ".pytest_cache" / "coursekit-home"
 
 

@@ -10,8 +10,9 @@ traced, so that a gradient is a graph like any other.
 
 from math import pi, sqrt
 
+import numpy as np
+
 from coursekit.graph import functions as f
-from coursekit.graph.backward import pull_back
 from coursekit.graph.trace import apply
 from coursekit.kernels.ops.linear import PANEL
 
@@ -218,34 +219,54 @@ def _of_all_steps(g, x):
     return last if g[0] is None else g[0] + last
 
 
+def _zeros(like, shape):
+    return f.broadcast_to(like.tape.lift(0, like.dtype), shape)
+
+
 def _recurrent(gradient):
     def rule(g, out, x, *others):
-        if not x.shape[1]:  # no step: the states go through
+        N, T, _ = x.shape
+        if not T:  # no step: the states go through
             return (None, None, None, None, None, *g[1:])
-        grad = _of_all_steps(g, x)
-        found = [None] * 7 if grad is None else gradient(x, *others[:4], grad, *others[4:])
-        return found if len(g) < 3 or g[2] is None else _both(found, _lstm_of_cell(g[2], x, *others))
+        weights, states, grad = others[:4], others[4:], _of_all_steps(g, x)
+        H = weights[1].shape[1]
+        if len(g) == 3 and g[2] is not None:  # an LSTM's last cell
+            none = _zeros(x, (N, H))
+            states = *(*states, none, none)[:2], g[2]
+            grad = _zeros(x, (N, T, H)) if grad is None else grad
+        return [None] * 7 if grad is None else gradient(x, *weights, grad, *states)
 
     return rule
 
 
-def _both(these, those):
-    return [a if b is None else b if a is None else a + b for a, b in zip(these, those, strict=False)]
+def _linear_recurrence(g, out, a, b, h0=None):
+    """Backwards in time it is a linear recurrence, too: s[t] = g[t] + a[t + 1] s[t + 1]."""
+    N, T = a.shape
+    if not T:
+        return None, None, None
+    slope = _turned(f.linear_recurrence(_later(_turned(a)), _turned(g)))
+
+    def of_factors():
+        before = _later(out)
+        if h0 is None:
+            return slope * before
+        first = {"start": (0, 0), "stop": (N, 1), "step": (1, 1)}
+        return slope * (before + apply("place", f.reshape(h0, (N, 1)), shape=(N, T), **first))
+
+    return of_factors, slope, lambda: a[:, 0] * slope[:, 0]
 
 
-def _lstm_of_cell(g, *arguments):
-    """lstm_grad takes no slope of the last cell: this goes back through the steps, written out one by one."""
-    arguments = [f.reshape(a, a.shape) for a in arguments]  # so that one that is given twice counts as two
-    x, w, u, b, d, *states = arguments
-    H = u.shape[1]
-    zero = f.broadcast_to(x.tape.lift(0, x.dtype), (x.shape[0], H))
-    h, c = (*states, zero, zero)[:2]
-    for t in range(x.shape[1]):
-        sums = f.linear(x[:, t], w, b) + f.linear(h, u, d)
-        i, j, k, o = (sums[:, n * H : n * H + H] for n in range(4))
-        c = f.sigmoid(j) * c + f.sigmoid(i) * f.tanh(k)
-        h = f.sigmoid(o) * f.tanh(c)
-    return pull_back(x.tape, {c.node: g}, [a.node for a in arguments], RULES)
+def _turned(x):
+    """The last column first."""
+    return f.embedding(np.arange(x.shape[1])[::-1], x.T).T
+
+
+def _later(x):
+    """Each column one further to the right, behind a column of zeros."""
+    N, T = x.shape
+    if T == 1:
+        return _zeros(x, x.shape)
+    return apply("place", x[:, : T - 1], shape=(N, T), start=(0, 1), stop=(N, T), step=(1, 1))
 
 
 CONTRACT = {
@@ -262,6 +283,7 @@ CONTRACT = {
     "rnn": _recurrent(f.rnn_grad),
     "lstm": _recurrent(f.lstm_grad),
     "gru": _recurrent(f.gru_grad),
+    "linear_recurrence": _linear_recurrence,
     "softmax": lambda g, out, x, axis: f.softmax_grad(out, g, axis=axis),
     "softmax_grad": _softmax_grad,
     "layer_norm": lambda g, out, x, weight, bias, eps: f.layer_norm_grad(x, weight, g, eps=eps),

@@ -116,6 +116,14 @@ def avg_back(grad, size=(), **o):
     return torch.autograd.grad(F.avg_pool2d(x, **o), x, grad, create_graph=True)[0]
 
 
+def step_by_step(a, b, h0=None):
+    h, found = torch.zeros(len(a), dtype=a.dtype) if h0 is None else h0, []
+    for t in range(a.shape[1]):
+        h = a[:, t] * h + b[:, t]
+        found.append(h)
+    return torch.stack(found, 1) if found else a * b
+
+
 TORCH = {
     "matmul": torch.matmul,
     "batched_matmul": torch.matmul,
@@ -130,6 +138,7 @@ TORCH = {
     "rnn": network("rnn"),
     "lstm": network("lstm"),
     "gru": network("gru"),
+    "linear_recurrence": step_by_step,
     "softmax": lambda x, axis=-1: torch.softmax(x, axis),
     "softmax_grad": lambda y, g, axis=-1: y * (g - (y * g).sum(axis, keepdim=True)),
     "layer_norm": norm,
