@@ -10,7 +10,7 @@ import math, tracemalloc
 import numpy as np
 from numba import njit
 from coursekit.grading import Check
-def given(x): return np.sum(x)
+def given(x): return np.sum(max(x, default=0))
 """
 OTHERS = [
     "import numpy as np\nhidden = np.dot",
@@ -71,6 +71,8 @@ REFUSED = {
     "import numpy as np\nfor np in []: pass": "it gives np another meaning than the exercise does",
     "from math import exp as njit": "it gives njit another meaning than the exercise does",
     "def f():\n    global given\n    given = f": "it gives given another meaning than the exercise does",
+    "def max(*a, default=None): return 0": "it gives max another meaning than the exercise does",
+    "from math import fsum as max": "it gives max another meaning than the exercise does",
     "unsound(1)": "an answer that it calls uses sorted",
     "f = hidden": "an answer that it calls uses numpy.dot",
     "def unused():\n    hidden = 1\nf = hidden": "an answer that it calls uses numpy.dot",
@@ -105,6 +107,13 @@ def test_what_is_not_listed_is_refused_by_its_name(source, named):
 @pytest.mark.parametrize("source", ALLOWED)
 def test_what_is_listed_harmless_or_one_s_own_is_not(source):
     assert find_unlisted(source, ALLOW, GIVEN, OTHERS) is None
+
+
+def test_another_answer_does_not_replace_what_the_exercise_calls_of_python():
+    assert find_unlisted("f = 1", ALLOW, GIVEN, ["def max(*x, default): return 0"]).startswith(
+        "another answer gives max another meaning"
+    )
+    assert find_unlisted("def f(max):\n    len = max\n    return len", ALLOW, GIVEN) is None
 
 
 def test_another_answer_does_not_replace_what_the_exercise_gives():

@@ -207,7 +207,7 @@ def bound(tree: ast.Module) -> set[str]:
 
 
 def _taken(tree: ast.Module, given: ast.Module) -> set[str]:
-    """The names of given cells, as of what watches memory, that a cell binds to something else."""
+    """The names of given cells, as of what watches memory, and of what they call of Python, that a cell binds anew."""
     own, theirs = _imports(tree), _imports(given)
     names = {
         node.id
@@ -215,7 +215,8 @@ def _taken(tree: ast.Module, given: ast.Module) -> set[str]:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
     }
     names |= {getattr(node, "name", None) for node in ast.walk(tree) if not isinstance(node, ast.alias)}
-    return {
+    of_python = bound(tree) & _outside(given) & {*dir(builtins)}
+    return of_python | {
         name
         for name in bound(tree) & bound(given)
         if name in names or not own.get(name, {None}) <= theirs.get(name, set())
