@@ -1,5 +1,8 @@
 """Numbers that count their products: their arithmetic, their books, and that they do not show their values."""
 
+from itertools import pairwise
+from math import inf, nan
+
 import pytest
 
 from coursekit.grading.products import Counted, counted
@@ -81,3 +84,55 @@ def test_values_are_not_shown(peek):
 def test_results_from_elsewhere():
     with pytest.raises(TypeError, match="made of the numbers given; got float"):
         counted(lambda x: [1.0], [3], most=1, of=1)
+
+
+HUGE = 1.5 * 2**52
+
+
+def whole(v):
+    """v rounded to a whole number, by arithmetic alone, where sums of floats are rounded."""
+    return (v + HUGE) - HUGE
+
+
+def digits(v, count=4):
+    """The binary digits of a whole number from 0 to 2**count - 1, the lowest first."""
+    floors = [whole(v / 2**k - 0.46875) for k in range(count + 1)]
+    return [low - 2 * high for low, high in pairwise(floors)]
+
+
+def by_digits(x, w):
+    """A product without a product: two digits are both 1 where half their sum, less a quarter, rounds to 1."""
+    pairs = [(j + k, a, b) for j, a in enumerate(digits(x[0])) for k, b in enumerate(digits(w[0]))]
+    return [sum(2**place * whole((a + b) / 2 - 0.25) for place, a, b in pairs)]
+
+
+def and_gate(x, w):
+    """The same for single digits, by a number beside which all others vanish."""
+    return [((x[0] + w[0] - 1.5) * 2.0**27 + 2.0**80) - 2.0**80]
+
+
+def test_digits_cannot_be_cut_off():
+    assert by_digits([11.0], [13.0]) == [143.0], "the attack works on floats"
+    got = counted(by_digits, [11.0], [13.0], most=1, of=1)
+    assert got["products"].startswith("at most") and got["results"] != [143.0]
+    assert and_gate([1.0], [1.0]) != [0.5 * 2.0**27], "this one, too"
+    assert counted(and_gate, [1.0], [1.0], most=0, of=1)["results"] == [0.5 * 2.0**27]
+
+
+def test_nothing_is_rounded():
+    got = counted(
+        lambda x: [(x[0] + 1e300) - 1e300, (x[0] * 1e-300) * 1e300, x[0] / 3 * 3], [0.1], most=0, of=1
+    )
+    assert got["results"][0] == 0.1 and got["results"][2] == 0.1
+    assert got["results"][1] == pytest.approx(0.1, rel=1e-12)
+
+
+@pytest.mark.parametrize("number", [inf, -inf, nan])
+@pytest.mark.parametrize(
+    "use", [lambda a, n: a + n, lambda a, n: n - a, lambda a, n: a * n, lambda a, n: a / n]
+)
+def test_only_finite_numbers(number, use):
+    with pytest.raises(ValueError, match="finite numbers only"):
+        counted(lambda x: [use(x[0], number)], [3], most=1, of=1)
+    with pytest.raises(ValueError, match="finite numbers only"):
+        Counted(number, [0])
