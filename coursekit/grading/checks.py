@@ -21,7 +21,7 @@ from coursekit.grading.judge import encode, raised
 
 LIMIT_S = 5
 COMPILING_LIMIT_S = 30
-STOPPED = "is there a loop that does not end?"
+STOPPED = "it is too slow for this input, or has a loop that does not end"
 """Where Numba is loaded, whose functions compile when they are first called."""
 
 

@@ -9,8 +9,10 @@ from coursekit.graph.layout import Bend, Layout, lay_out
 from coursekit.graph.operations import OPERATIONS
 from coursekit.measure.text import binary, si
 
-LETTER, LINE, TALL, STEP, MARGIN = 6.7, 14, 54, 92, 12
-"""Pixels: the width of a letter, a line of text, a node, the way from layer to layer, the margin."""
+LETTER, LINE, TALL, STEP, MARGIN, BESIDE = 6.7, 14, 54, 92, 12, 10
+"""Pixels: the width of a letter, a line of text, a node, the way from layer to layer, the margin, between two arrows
+from one node to another.
+"""
 
 KINDS = {
     "input": ("#ffffff", "input"),
@@ -55,7 +57,8 @@ def draw(graph: Graph, title: str = "A computation graph") -> Drawing:
     """A picture of a graph: data flows down, each node says what it does, its result's shape, and what it costs.
 
     Inputs have round ends, constants a dashed frame, outputs a double one; the colour says the kind once more.
-    Constants of one number are not drawn: they stand in the node that reads them.
+    Constants of one number are not drawn: they stand in the node that reads them. A node that reads another twice has
+    two arrows from it.
     """
     nodes = [node for node in graph.nodes if not _is_number(node) or node in graph.outputs]
     edges = [(read, node) for node in nodes for read in node.inputs if read in set(nodes)]
@@ -138,7 +141,9 @@ def _svg(graph, title, layout, boxes, lines) -> str:
     wide = max((x + w for x, _, w, _ in boxes.values()), default=0)
     wide = max([wide, *(MARGIN + layout.centres[b] for p in layout.paths.values() for b in p)]) + MARGIN
     tall = MARGIN + len(layout.layers) * STEP
-    body = [_edge(path, layout, boxes) for path in layout.paths.values()]
+    body = [
+        _edge(path, layout, boxes, aside) for path in layout.paths.values() for aside in _sides(path, boxes)
+    ]
     body += [_box(node, graph, box, lines[node]) for node, box in boxes.items()]
     legend, wide, tall = _legend(boxes, max(wide, 300.0), tall)
     text = "\n".join([*body, *legend])
@@ -156,9 +161,17 @@ def _svg(graph, title, layout, boxes, lines) -> str:
     )
 
 
-def _edge(path, layout, boxes) -> str:
+def _sides(path, boxes) -> list[float]:
+    """How far to the right of the path each arrow goes: one for each time that its end reads its start."""
+    start, end = path[0], path[-1]
+    count = end.inputs.count(start)
+    step = min(BESIDE, boxes[start][2] / count, boxes[end][2] / count)
+    return [step * (number - (count - 1) / 2) for number in range(count)]
+
+
+def _edge(path, layout, boxes, aside) -> str:
     """From the bottom of one node to the top of another: curves between layers, and straight down through them."""
-    spans = [_span(item, layout, boxes) for item in path]
+    spans = [(x + aside, top, bottom) for x, top, bottom in (_span(item, layout, boxes) for item in path)]
     x, _, y = spans[0]
     words = [f"M{x:.1f} {y:.1f}"]
     for x1, top, bottom in spans[1:]:

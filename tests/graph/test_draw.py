@@ -32,7 +32,8 @@ def check(made):
                 assert drawing.boxes[read][1] + drawing.boxes[read][3] < y  # arrows lead down
     paths = [p for p in root.iter(f"{SVG}path") if p.get("marker-end")]
     drawn = set(drawing.boxes)
-    assert len(paths) == len({(read, node) for node in drawn for read in node.inputs if read in drawn})
+    assert len(paths) == len([read for node in drawn for read in node.inputs if read in drawn])
+    assert len({path.get("d") for path in paths}) == len(paths)  # none lies on top of another
     assert len([g for g in root.iter(f"{SVG}g") if g.get("class") == "node"]) == len(boxes)
     return drawing
 
@@ -145,6 +146,17 @@ def test_places_keep_order_and_gaps_and_are_the_nearest(wishes):
         moved = {i: found[i] + rng.normal(0, 1) for i in layer}
         fits = all(moved[b] - moved[a] >= (widths[a] + widths[b]) / 2 + GAP for a, b in pairwise(layer))  # fmt: skip
         assert not fits or sum((moved[i] - wishes[i]) ** 2 for i in layer) >= cost - 1e-6
+
+
+def test_a_node_that_reads_another_twice_has_two_arrows_from_it():
+    drawing = check(trace(lambda x: x * x, SPECS[0]))
+    paths = [
+        p.get("d") for p in ElementTree.fromstring(drawing.svg).iter(f"{SVG}path") if p.get("marker-end")
+    ]
+    starts = sorted(float(d[1:].split()[0]) for d in paths)
+    assert len(starts) == 2 and starts[1] - starts[0] >= 8
+    for x, _, w, _ in drawing.boxes.values():
+        assert x < starts[0] and starts[1] < x + w
 
 
 def test_fused_nodes_say_what_is_in_them():

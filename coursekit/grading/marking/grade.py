@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from coursekit.grading.checks import STOPPED
 from coursekit.grading.compare import BadValue, decode, difference
 from coursekit.grading.exercise.allowed import calls_answer, find_refused
 from coursekit.grading.exercise.key import Key, Task
@@ -198,7 +199,7 @@ def stop_sentence(done: Execution, task: Task) -> str:
     if done.error.startswith(runner.GAVE_UP):
         return done.error
     return {
-        "timeout": f"it was stopped after {task.timeout:g} s; is there a loop that does not end?",
+        "timeout": f"it was stopped after {task.timeout:g} s; {STOPPED}",
         "died": "it ended the Python process (out of memory, a crash, or a call of exit)",
         "memory": "it used more memory than an answer may, and was stopped",
         "processes": "it started more processes or threads than an answer may, and was stopped",
