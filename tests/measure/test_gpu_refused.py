@@ -242,6 +242,14 @@ def test_only_numbers_are_stored_and_passed_on():
         trace(passes, 1, 1, np.zeros(1))
 
 
+def test_a_shuffle_has_64_bits():
+    def passes(x):
+        cuda.shfl_sync(0xFFFFFFFF, 1 << 64, 0)
+
+    with pytest.raises(OverflowError, match="at most 64 bits"):
+        trace(passes, 1, 1, np.zeros(1))
+
+
 class Held(float):
     x = STASH
 

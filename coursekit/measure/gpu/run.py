@@ -184,6 +184,8 @@ class Cuda:
     def _shuffle(self, value, source):
         if not isinstance(value, (bool, int, float, np.number, np.bool_)):
             raise TypeError(f"a shuffle passes numbers on; got {type(value).__name__}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise OverflowError("a shuffle passes on at most 64 bits; got a larger integer")
         return self._books.wait(("warp", self._books.site(sys._getframe(2))), (value, source))
 
     def shfl_sync(self, mask, value, lane):
