@@ -2,4 +2,4 @@
 
 from .suite import *  # noqa: F403
 
-FAMILIES = ("recurrence", "recurrence_gradients")
+FAMILIES = ("recurrence", "recurrence_gradients", "scan")
