@@ -25,7 +25,7 @@ ALIEN = {
 OF_NUMBERS = "abs bool complex divmod float int len max min pow print range round sum"
 OF_TUPLES = "enumerate list reversed slice tuple zip"
 ERRORS = "AssertionError IndexError RuntimeError TypeError ValueError ZeroDivisionError"
-KNOWN = frozenset(f"{OF_NUMBERS} {OF_TUPLES} {ERRORS}".split())
+KNOWN = frozenset(f"type {OF_NUMBERS} {OF_TUPLES} {ERRORS}".split())
 """Builtins that a kernel may use: none that calls what it is given, as ``map`` does, in turns that nobody sees."""
 LOOK_UPS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
@@ -87,7 +87,7 @@ def as_plain(function, cuda: Cuda):
         known[id(given)] = made
         used = _names(plain.__code__)
         _check_builtins(used - plain.__globals__.keys())
-        room.update({name: _without_key(getattr(builtins, name)) for name in ("max", "min")})
+        room.update({name: _without_key(getattr(builtins, name)) for name in ("max", "min")}, type=_type_of)
         room.update({name: replaced(name, v) for name, v in plain.__globals__.items() if name in used})
         for name, cell, old in zip(plain.__code__.co_freevars, cells, plain.__closure__ or (), strict=True):
             cell.cell_contents = replaced(name, old.cell_contents)
@@ -157,6 +157,11 @@ def _check_builtins(names: set[str]) -> None:
     """Raises TypeError for those that no kernel has."""
     if alien := sorted(name for name in names - KNOWN if hasattr(builtins, name)):
         raise TypeError(f"the kernel uses {alien[0]}, and no GPU runs that: write a loop")
+
+
+def _type_of(value):
+    """As in Numba, ``type`` asks, and makes no classes."""
+    return type(value)
 
 
 def _without_key(choose):

@@ -441,7 +441,7 @@ OBJECTS = {
         def double(x):
             raise All("right")
         """,
-        says="raised All, wanted",
+        says=r"raised All \('right'\), wanted",
     ),
     "a type with an endless name": Attack(
         "def double(x):\n    return type('x' * 100_000, (), {})()", says="an object of type x{20,100}, wanted"
