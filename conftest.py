@@ -5,9 +5,8 @@ from pathlib import Path
 
 from hypothesis import settings
 
-settings.register_profile(
-    "course", deadline=None
-)  # an example takes longer where a kernel is compiled, or others work
+# An example takes longer where a kernel is compiled, or others work on the machine.
+settings.register_profile("course", deadline=None)
 settings.load_profile("course")
 
 HOME = Path(__file__).parent / ".pytest_cache" / "coursekit-home"

@@ -1,13 +1,14 @@
 """A data set divided into a training and a test part, always in the same way."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from .divided import Divided
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Split:
+class Split(Divided):
     """Images and labels for training and for testing.
 
     Parameters
@@ -26,42 +27,20 @@ class Split:
         of the two parts differ in shape.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-
     def __post_init__(self):
         for part in ("train", "test"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             _check_array(f"x_{part}", x, np.float32, 4)
             _check_array(f"y_{part}", y, np.int64, 1)
-            if len(x) != len(y):
-                raise ValueError(f"x_{part} has {len(x)} images but y_{part} has {len(y)} labels")
+        self._check_lengths("images")
         if self.x_train.shape[1:] != self.x_test.shape[1:]:
             raise ValueError(f"x_train has shape {self.x_train.shape} but x_test {self.x_test.shape}")
-
-    @property
-    def classes(self) -> tuple[int, ...]:
-        """The distinct labels of both parts, ascending."""
-        return tuple(np.union1d(self.y_train, self.y_test).tolist())
 
     def summary(self) -> str:
         """One sentence: how many images, of which shape, in how many classes."""
         shape = "×".join(map(str, self.x_train.shape[1:]))
         sizes = f"{len(self.x_train):,} training and {len(self.x_test):,} test images"
         return f"{sizes} of {shape} in {len(self.classes)} classes"
-
-    def __repr__(self) -> str:
-        return f"Split({self.summary()})"
-
-    def checksum(self) -> str:
-        """SHA-256 of all four arrays, in hexadecimal: equal exactly when shapes and values are."""
-        digest = hashlib.sha256()
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
-            digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")))
-        return digest.hexdigest()
 
     def holdout(self, share: float = 0.2, seed: int = 0) -> "Split":
         """Divide the training part again, to choose settings without looking at the test part.

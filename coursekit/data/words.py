@@ -1,10 +1,11 @@
 """English words and the syllable that carries their stress, from the CMU Pronouncing Dictionary."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
+from .divided import Divided
 
 LENGTH = 12
 """Letters of the longest word that is taken."""
@@ -14,7 +15,7 @@ PREFIX = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Words:
+class Words(Divided):
     """Words as numbers, with their labels, for training and for testing.
 
     Parameters
@@ -31,37 +32,13 @@ class Words:
         If words and labels differ in number.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-
     def __post_init__(self):
-        for part in ("train", "test"):
-            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
-            if len(x) != len(y):
-                raise ValueError(f"x_{part} has {len(x)} words but y_{part} has {len(y)} labels")
-
-    @property
-    def classes(self) -> tuple[int, ...]:
-        """The distinct labels of both parts, ascending."""
-        return tuple(np.union1d(self.y_train, self.y_test).tolist())
+        self._check_lengths("words")
 
     def summary(self) -> str:
         """One sentence: how many words, in how many classes."""
         sizes = f"{len(self.x_train):,} words to train on and {len(self.x_test):,} to test on"
         return f"{sizes}, in {len(self.classes)} classes"
-
-    def __repr__(self) -> str:
-        return f"Words({self.summary()})"
-
-    def checksum(self) -> str:
-        """SHA-256 of all four arrays, in hexadecimal: equal exactly when shapes and values are."""
-        digest = hashlib.sha256()
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
-            digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")))
-        return digest.hexdigest()
 
     def holdout(self, share: float = 0.2, seed: int = 0) -> "Words":
         """Divide the training part again, by families, to choose settings without looking at the test part."""

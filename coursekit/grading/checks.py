@@ -21,8 +21,8 @@ from coursekit.grading.judge import encode, raised
 
 LIMIT_S = 5
 COMPILING_LIMIT_S = 30
-STOPPED = "it is too slow for this input, or has a loop that does not end"
 """Where Numba is loaded, whose functions compile when they are first called."""
+STOPPED = "it is too slow for this input, or has a loop that does not end"
 
 
 class Check:
