@@ -14,6 +14,7 @@ from numba import njit
 from numba.core.errors import TypingError
 
 from coursekit.kernels.cpu import bit_vectors, simd, simd_integers, simd_squares, vector_math
+from coursekit.kernels.ops import OPS
 
 FLOATS, INTEGERS = ("float32", "float64"), ("int32", "int64")
 
@@ -366,23 +367,17 @@ SETTINGS = {
 def test_on_another_machines_settings(setting):
     """The vector layer, compiled for less than this machine has, and where the vectors differ, every float32 kernel.
 
-    Kernels see the layer's width and features only, and with SSE these are as on a generic machine.
+    Kernels see the layer's width and features only, and with SSE these are as on a generic machine. Of each operation
+    the version that is called by its name: the steps towards it are plain Python, or share its vectors.
     """
     if setting == "avx2" and "avx512f" not in simd.FEATURES:
         pytest.skip(f"this machine has {simd.EXTENSION}, and no AVX-512 that could be left out")
-    kernels = [] if setting == "sse" else ["tests/kernels/agreement"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "tests/kernels/test_simd.py",
-    ]
-    command += [*kernels, "-k"]
-    command += ["(test_simd and not another_machine) or (test_agrees and cpu and float32 and not textbook)"]
+    chosen, folders = "test_simd and not another_machine", ["tests/kernels/test_simd.py"]
+    if setting != "sse":
+        folders.append("tests/kernels/agreement")
+        final = " or ".join(f"[cpu.{name}-" for name in OPS)
+        chosen = f"({chosen}) or (test_agrees and float32 and ({final}))"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *folders, "-k", chosen]
     done = subprocess.run(command, env=os.environ | SETTINGS[setting], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
 
