@@ -111,6 +111,15 @@ def test_student_and_teacher_stay_as_they_were(few, teacher):
     teacher.eval()
 
 
+def test_the_teacher_speaks_in_evaluation_mode(few):
+    torch.manual_seed(0)
+    noisy = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+    made = [compress.distill(models.mlp(8), noisy.train(mode), few, **SHORT) for mode in (True, False)]
+    wild = compress.distill(models.mlp(8), noisy.train(), few, weight=0, features={"fc2": "2"}, **SHORT)
+    calm = compress.distill(models.mlp(8), noisy.eval(), few, weight=0, features={"fc2": "2"}, **SHORT)
+    assert same(*made) and same(wild, calm)
+
+
 def test_features_draw_the_student_to_the_teacher(few, teacher):
     x = torch.from_numpy(few.x_train)
 
