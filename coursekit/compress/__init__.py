@@ -9,24 +9,50 @@ module             what it holds
 ``report``         the table of what was done; ``layers``: what all techniques share; ``files``: save, load
 ``prune``          which weights go; ``shrink``: channels and neurons taken out; ``sparse``: kernels for zeros
 ``quantize``       integers in place of floats, and the integer layers that compute with them
-``distill``        a small model taught by a large one
+``distill``        a small model taught by a large one; ``teaching``: the losses; ``initialise``: where it begins
 ``low_rank``       one layer as a product of smaller ones
 =================  ==================================================================================
 """
 
+from .distill import Distillation, born_again, distill
 from .files import load, save, storable
+from .initialise import Part, initialise_from
 from .layers import CompressedLayer
 from .report import LayerChange, Report, report, reports
+from .teaching import (
+    attention_loss,
+    attention_map,
+    feature_loss,
+    hinton_loss,
+    soft_gradient,
+    soft_loss,
+    softened,
+    task_loss,
+)
 
 storable(LayerChange, Report)
+storable(Distillation)
 
 __all__ = [
     "CompressedLayer",
+    "Distillation",
     "LayerChange",
+    "Part",
     "Report",
+    "attention_loss",
+    "attention_map",
+    "born_again",
+    "distill",
+    "feature_loss",
+    "hinton_loss",
+    "initialise_from",
     "load",
     "report",
     "reports",
     "save",
+    "soft_gradient",
+    "soft_loss",
+    "softened",
     "storable",
+    "task_loss",
 ]

@@ -16,6 +16,7 @@ _HOME_OF = {
     "tallies": ("Tally", "tally"),
     "gpu": ("Race", "Request", "Trace", "Traffic", "trace"),
     "scores": ("Difference", "Estimate", "Quality", "mcnemar", "quality"),
+    "paired_seeds": ("Paired", "paired"),
     "ledger": ("Ledger", "Row"),
     "doctor": ("Finding", "print_report", "report"),
 }

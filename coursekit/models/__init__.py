@@ -2,7 +2,7 @@
 
 from .recurrent import row_lstm, word_lstm
 from .store import trained
-from .training import History, accuracy, predict, train
+from .training import History, accuracy, fit, predict, train
 from .zoo import MODELS, RECIPES, SOURCES, cnn, lenet300, mlp
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "History",
     "accuracy",
     "cnn",
+    "fit",
     "lenet300",
     "mlp",
     "predict",

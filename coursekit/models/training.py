@@ -1,6 +1,6 @@
 """Training a classifier, and seeing how good it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -21,7 +21,7 @@ class History:
     Attributes
     ----------
     loss : tuple of float
-        Mean cross-entropy of each epoch, in nats, over its batches as they were trained on.
+        Mean loss of each epoch over its batches as they were trained on; in `train` the cross-entropy, in nats.
     seconds : float
         Wall-clock time of all epochs.
     """
@@ -72,20 +72,60 @@ def train(
     ValueError
         If epochs, batch_size or lr is too small, or if the split has no training images.
     """
-    if epochs < 1 or batch_size < 1 or lr <= 0:
-        raise ValueError(f"epochs={epochs}, batch_size={batch_size} and lr={lr} must be positive")
     if len(split.x_train) == 0:
         raise ValueError("the split has no training images")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
-    steps = epochs * -(-len(split.x_train) // batch_size)
+    return fit(
+        model,
+        split.x_train,
+        split.y_train,
+        _cross_entropy,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def fit(
+    model: nn.Module,
+    x,
+    y,
+    loss: Callable,
+    *,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> History:
+    """Train a model in place on any loss, as `train` does on the cross-entropy and with the arguments of `train`.
+
+    Parameters
+    ----------
+    x, y : ndarray or Tensor, shape (n, …)
+        What the model takes, and what the loss compares with: labels, or numbers of rows in a table of its own.
+    loss : callable
+        ``loss(model, x, y)`` with a batch on the model's device; returns a tensor with one number, the mean over the
+        batch. The parameters of an nn.Module are trained along with the model's.
+    """
+    if epochs < 1 or batch_size < 1 or lr <= 0:
+        raise ValueError(f"epochs={epochs}, batch_size={batch_size} and lr={lr} must be positive")
+    if len(x) == 0:
+        raise ValueError("there is nothing to train on: x is empty")
+    trained = [*model.parameters(), *(loss.parameters() if isinstance(loss, nn.Module) else ())]
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=True)
+    steps = epochs * -(-len(x) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     model.train()
     losses = []
     start = perf_counter()
     with seeded(seed), one_thread(), torch.enable_grad(), _bar(epochs, progress) as advance:
         for epoch in range(epochs):
-            order = batches(split.x_train, split.y_train, batch_size, seed=(seed, epoch))
-            losses.append(_train_epoch(model, order, optimizer, schedule) / len(split.x_train))
+            order = batches(x, y, batch_size, seed=(seed, epoch))
+            losses.append(_train_epoch(model, order, loss, optimizer, schedule) / len(x))
             advance()
     model.eval()
     return History(tuple(losses), perf_counter() - start)
@@ -107,9 +147,9 @@ def predict(model: nn.Module, x, batch_size: int = 500) -> np.ndarray:
     -------
     ndarray, int64, shape (n,)
     """
-    device = _device(model)
+    device = device_of(model)
     labels = [np.empty(0, dtype=np.int64)]
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         for images, _ in batches(x, np.empty(len(x)), batch_size):
             labels.append(model(images.to(device)).argmax(dim=1).cpu().numpy())
     return np.concatenate(labels)
@@ -126,27 +166,33 @@ def accuracy(model: nn.Module, x, y) -> float:
     return float(np.mean(predict(model, x) == np.asarray(y)))
 
 
-def _train_epoch(model, order, optimizer, schedule) -> float:
+def _cross_entropy(model, x, y) -> torch.Tensor:
+    return F.cross_entropy(model(x), y)
+
+
+def _train_epoch(model, order, loss, optimizer, schedule) -> float:
     """Take one step for each batch; return the sum of the images' losses."""
-    device = _device(model)
+    device = device_of(model)
     total = 0.0
     for x, y in order:
-        loss = F.cross_entropy(model(x.to(device)), y.to(device))
+        batch_loss = loss(model, x.to(device), y.to(device))
         optimizer.zero_grad()
-        loss.backward()
+        batch_loss.backward()
         optimizer.step()
         schedule.step()
-        total += loss.item() * len(x)
+        total += batch_loss.item() * len(x)
     return total
 
 
-def _device(model: nn.Module) -> torch.device:
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are; the CPU where it has none."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; each part's own mode after it."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
