@@ -10,12 +10,14 @@ module             what it holds
 ``prune``          which weights go; ``shrink``: channels and neurons taken out; ``sparse``: kernels for zeros
 ``quantize``       integers in place of floats, and the integer layers that compute with them
 ``distill``        a small model taught by a large one
-``low_rank``       one layer as a product of smaller ones
+``low_rank``       one layer as a product of smaller ones; ``factors``: how; ``designs``: blocks thin from the start
 =================  ==================================================================================
 """
 
+from .designs import bottleneck, separable
 from .files import load, save, storable
 from .layers import CompressedLayer
+from .low_rank import break_even, factorize
 from .report import LayerChange, Report, report, reports
 
 storable(LayerChange, Report)
@@ -24,9 +26,13 @@ __all__ = [
     "CompressedLayer",
     "LayerChange",
     "Report",
+    "bottleneck",
+    "break_even",
+    "factorize",
     "load",
     "report",
     "reports",
     "save",
+    "separable",
     "storable",
 ]
