@@ -101,6 +101,13 @@ def test_tucker_is_within_its_bounds():
         assert max(lost) - 1e-9 <= errors[2] <= errors[0] <= sum(lost) + 1e-9
 
 
+def test_bases_are_whole_where_there_are_few_columns():
+    weight = torch.randn(7, 2, 1, 1, dtype=torch.float64)
+    outer, core, inner = tucker2(weight, (7, 1))
+    assert (outer.shape, core.shape, inner.shape) == ((7, 7), (7, 1, 1, 1), (2, 1))
+    torch.testing.assert_close(outer.T @ outer, torch.eye(7, dtype=torch.float64))
+
+
 def test_hooi_beats_hosvd_where_it_can():
     torch.manual_seed(1)
     weight = torch.randn(6, 6, 3, 3, dtype=torch.float64)
