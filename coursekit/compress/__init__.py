@@ -17,16 +17,20 @@ module             what it holds
 from .files import load, save, storable
 from .layers import CompressedLayer
 from .report import LayerChange, Report, report, reports
+from .sparse import FORMS, SparseLinear, to_sparse
 
 storable(LayerChange, Report)
 
 __all__ = [
+    "FORMS",
     "CompressedLayer",
     "LayerChange",
     "Report",
+    "SparseLinear",
     "load",
     "report",
     "reports",
     "save",
     "storable",
+    "to_sparse",
 ]
