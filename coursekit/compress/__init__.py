@@ -17,6 +17,7 @@ module             what it holds
 from .files import load, save, storable
 from .layers import CompressedLayer
 from .report import LayerChange, Report, report, reports
+from .shrink import mask_channels, remove_channels
 from .sparse import FORMS, SparseLinear, to_sparse
 
 storable(LayerChange, Report)
@@ -28,6 +29,8 @@ __all__ = [
     "Report",
     "SparseLinear",
     "load",
+    "mask_channels",
+    "remove_channels",
     "report",
     "reports",
     "save",
