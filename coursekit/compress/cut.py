@@ -24,12 +24,7 @@ def cut(layer: nn.Module, inputs: np.ndarray | None, outputs: np.ndarray | None)
         rest = tensor
         if outputs is not None:
             rest = rest[torch.from_numpy(outputs)]
-        if (
-            inputs is not None
-            and name == "weight"
-            and not isinstance(layer, NORMS)
-            and not is_depthwise(layer)
-        ):
+        if inputs is not None and name == "weight" and _has_columns(layer):
             rest = rest[:, torch.from_numpy(inputs[: tensor.shape[1]])]
         rest = rest.detach().clone()
         tensors[name] = nn.Parameter(rest, tensor.requires_grad) if tensors is layer._parameters else rest
@@ -41,13 +36,13 @@ def zero(layer: nn.Module, inputs: np.ndarray | None, outputs: np.ndarray | None
     for name, tensor, tensors in _own_tensors(layer):
         if outputs is not None and tensors is layer._parameters:
             tensor[torch.from_numpy(~outputs)] = 0
-        if (
-            inputs is not None
-            and name == "weight"
-            and not isinstance(layer, NORMS)
-            and not is_depthwise(layer)
-        ):
+        if inputs is not None and name == "weight" and _has_columns(layer):
             tensor[:, torch.from_numpy(~inputs[: tensor.shape[1]])] = 0
+
+
+def _has_columns(layer: nn.Module) -> bool:
+    """Whether the weight's second axis is that of the inputs."""
+    return not isinstance(layer, NORMS) and not is_depthwise(layer)
 
 
 def is_depthwise(layer: nn.Module) -> bool:
@@ -58,10 +53,8 @@ def is_depthwise(layer: nn.Module) -> bool:
 def _rename(layer: nn.Module, inputs: np.ndarray | None, outputs: np.ndarray | None) -> None:
     """The attributes that say how many channels there are."""
     if isinstance(layer, NORMS):
-        setattr(
-            layer, "num_parameters" if isinstance(layer, nn.PReLU) else "num_features", int(outputs.sum())
-        )
-        return
+        name = "num_parameters" if isinstance(layer, nn.PReLU) else "num_features"
+        return setattr(layer, name, int(outputs.sum()))
     noun = "features" if isinstance(layer, nn.Linear) else "channels"
     if inputs is not None:
         if is_depthwise(layer):
