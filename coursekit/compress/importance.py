@@ -40,6 +40,7 @@ def magnitude(model: nn.Module, layers: Iterable[str] | None = None) -> Scores:
     return {name: weight.abs() for name, weight in _weights(model, layers).items()}
 
 
+@torch.enable_grad()
 def taylor(model: nn.Module, x, y, layers: Iterable[str] | None = None) -> Scores:
     """Size of weight times gradient: what the loss changes, to first order, when the weight becomes zero.
 
@@ -174,7 +175,7 @@ def _checked(given, weights: Scores) -> Scores:
     if not isinstance(given, Mapping) or not set(weights) <= set(given):
         got = list(given) if isinstance(given, Mapping) else type(given).__name__
         raise ValueError(f"importance must return scores of the layers {list(weights)}; got {got}")
-    found = {name: torch.as_tensor(given[name]).detach() for name in weights}
+    found = {name: torch.as_tensor(given[name]).detach().double() for name in weights}
     for name, weight in weights.items():
         if found[name].shape != weight.shape:
             raise ValueError(

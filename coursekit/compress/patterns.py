@@ -49,7 +49,7 @@ def _n_of_m(name: str, score: torch.Tensor, n: int, m: int) -> torch.Tensor:
         )
     groups = rows.reshape(-1, m)
     keep = torch.ones_like(groups, dtype=torch.bool)
-    keep.scatter_(1, groups.argsort(1, stable=True)[:, : m - n], False)
+    keep.scatter_(1, groups.argsort(dim=1, stable=True)[:, : m - n], False)
     return keep.reshape(score.shape)
 
 
