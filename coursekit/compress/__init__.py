@@ -20,15 +20,18 @@ from .layers import CompressedLayer
 from .proximal import ProximalSGD, soft_threshold
 from .prune import cubic, prune, prune_gradually, rewind, sparsity_of
 from .report import LayerChange, Report, report, reports
+from .sparse import FORMS, SparseLinear, to_sparse
 from .zeros import free_zeros, keep_zeros
 
 storable(LayerChange, Report)
 
 __all__ = [
+    "FORMS",
     "CompressedLayer",
     "LayerChange",
     "ProximalSGD",
     "Report",
+    "SparseLinear",
     "cubic",
     "free_zeros",
     "keep_zeros",
@@ -42,4 +45,5 @@ __all__ = [
     "soft_threshold",
     "sparsity_of",
     "storable",
+    "to_sparse",
 ]
