@@ -40,6 +40,7 @@ from coursekit.models import trained
 
 DENSE = "torch float32"
 BATCHES = (1, 64)
+WIDTH = 150
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def table(rows: list[Row]) -> Table:
     """One model's rows."""
     first = rows[0]
     columns = ["accuracy %", "points", "on disk", "smaller"]
-    columns += [f"{what} {n}" for n in BATCHES for what in ("time, batch", "times as fast,")]
+    columns += [f"{what} {n}" for n in BATCHES for what in ("batch of", "times as fast,")]
     made_of = Table("technique", *columns, title=first.model)
     for column in made_of.columns[1:]:
         column.justify = "right"
@@ -166,10 +167,16 @@ def _only(techniques: dict, words: list[str] | None) -> dict:
     return {name: entry for name, entry in techniques.items() if any(word in name for word in words)}
 
 
+def _console() -> Console:
+    """As wide as the table where it is not a terminal's width that counts."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
 def main(argv: list[str] | None = None) -> None:
     techniques = load_all()
     arguments = _arguments(argv, techniques)
-    console, split, rows = Console(), mnist(), []
+    console, split, rows = _console(), mnist(), []
     torch.set_num_threads(1)
     for name in arguments.models:
         task = Task(name, split, arguments.quick)

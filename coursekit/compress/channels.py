@@ -44,12 +44,13 @@ def _traced(model: nn.Module, example) -> fx.GraphModule:
         graph = fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:  # the model's own code runs here
         raise ValueError(f"the model cannot be traced with torch.fx: {error}") from error
-    example = example if isinstance(example, tuple) else (example,)
-    try:
-        with torch.no_grad():
-            ShapeProp(graph).propagate(*map(torch.as_tensor, example))
-    except Exception as error:
-        raise ValueError(f"the model cannot compute the example: {error.__cause__ or error}") from error
+    example = tuple(map(torch.as_tensor, example if isinstance(example, tuple) else (example,)))
+    with torch.no_grad():
+        try:
+            model(*example)  # ShapeProp would print what is raised
+        except Exception as error:
+            raise ValueError(f"the model cannot compute the example: {error}") from error
+        ShapeProp(graph).propagate(*example)
     return graph
 
 
