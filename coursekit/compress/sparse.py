@@ -10,17 +10,19 @@ from torch.nn import functional
 
 from ..kernels import cpu, formats
 from ..kernels.cpu.block_sparse_samples import multiply_samples
+from ..kernels.cpu.simd_squares import turn, turned
 from ..kernels.cpu.sparse_rows import check_pattern
 from ..kernels.ops.sparse import TALL
 from .files import storable
 from .layers import CompressedLayer, as_dense, copied, replaced, weighted_layers
 from .report import LayerChange, Report, add_report, state_bytes
 
-FORMS = MappingProxyType({"csr": 0.7, "block": 0.5, "two_four": 0.0})
+FORMS = MappingProxyType({"csr": 0.7, "block": 0.3, "two_four": 0.0})
 """Each form, and from what share of zeros on `to_sparse` converts a layer unless told otherwise.
 
-The share is of what the form leaves out: single weights, or whole blocks for "block". Those of compressed rows and
-blocks are near where the product overtakes the dense one (``benchmarks/sparsity.py`` measures it on a machine).
+The share is of what the form leaves out: single weights, or whole blocks for "block". Blocks overtake torch's dense
+layer at about a third; compressed rows take less memory from a half on, and less time only where far more is zero, at about
+nine tenths of the course's models. Measure: it depends on the machine, the layer and the batch.
 """
 
 _BUFFERS = {
@@ -87,7 +89,13 @@ class SparseLinear(CompressedLayer):
         now = tuple(self._buffers.values())
         if len(of) == len(now) and all(map(is_, of, now)):
             return views
-        stored = [now_.numpy() for now_ in now if now_ is not None]
+        values = self.values
+        if not values.is_cpu or values.dtype not in (torch.float32, torch.float64):
+            raise TypeError(
+                f"a sparse layer computes on the CPU in float32 or float64; its values are {values.dtype} on "
+                f"{values.device}: .cpu() and .float() bring it back"
+            )
+        stored = [buffer.numpy() for buffer in now if buffer is not None]
         if self.bias is None:
             stored.append(np.zeros(self.out_features, stored[0].dtype))
         self._views = now, stored
@@ -103,13 +111,18 @@ class SparseLinear(CompressedLayer):
     def _by_inputs(self, x: torch.Tensor, views: list[np.ndarray]) -> torch.Tensor:
         """By a kernel that wants a row for each input, and gives one for each output."""
         kernel = cpu.csr_matmul if self.form == "csr" else cpu.two_four_matmul
-        more = (
-            -self.in_features % _EIGHT if self.form == "two_four" else 0
-        )  # inputs that fill up the last eight
-        turned = (functional.pad(x, (0, more)) if more else x).t().contiguous()
         *stored, bias = views
-        out = torch.from_numpy(kernel(*stored, turned.numpy()))
-        return out.t().contiguous().add_(torch.from_numpy(bias))
+        out = turned(kernel(*stored, self._turned(x.contiguous().numpy())))
+        out += bias
+        return torch.from_numpy(out)
+
+    def _turned(self, x: np.ndarray) -> np.ndarray:
+        """x with a row for each input, and for "two_four" zeros for those that fill up the last eight."""
+        more = -self.in_features % _EIGHT if self.form == "two_four" else 0
+        columns = np.empty((self.in_features + more, len(x)), x.dtype)
+        columns[self.in_features :] = 0
+        turn(x, columns[: self.in_features])
+        return columns
 
     def _refuse(self, x: torch.Tensor):
         if x.shape[-1:] != (self.in_features,):
@@ -206,7 +219,7 @@ def to_sparse(
         Convert these linear layers, whatever their zeros. None: all that reach the threshold.
     threshold : float or None
         The least share, from 0 to 1, of weights that the form leaves out ("block": of blocks); layers with less
-        are left, and the report says so. None: 0.7 for "csr", 0.5 for "block", 0 for "two_four".
+        are left, and the report says so. None: 0.7 for "csr", 0.3 for "block", 0 for "two_four".
 
     Returns
     -------
