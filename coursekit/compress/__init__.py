@@ -20,13 +20,13 @@ from .layers import CompressedLayer
 from .proximal import ProximalSGD, soft_threshold
 from .prune import cubic, prune, prune_gradually, rewind, sparsity_of
 from .report import LayerChange, Report, report, reports
-from .sparse import FORMS, SparseLinear, to_sparse
+from .shrink import mask_channels, remove_channels
+from .sparse import SparseLinear, to_sparse
 from .zeros import free_zeros, keep_zeros
 
 storable(LayerChange, Report)
 
 __all__ = [
-    "FORMS",
     "CompressedLayer",
     "LayerChange",
     "ProximalSGD",
@@ -36,8 +36,10 @@ __all__ = [
     "free_zeros",
     "keep_zeros",
     "load",
+    "mask_channels",
     "prune",
     "prune_gradually",
+    "remove_channels",
     "report",
     "reports",
     "rewind",
