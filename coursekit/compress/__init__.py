@@ -23,7 +23,11 @@ from .files import load, save, storable
 from .initialise import Part, initialise_from
 from .layers import CompressedLayer
 from .low_rank import break_even, factorize
+from .proximal import ProximalSGD, soft_threshold
+from .prune import cubic, prune, prune_gradually, rewind, sparsity_of
 from .report import LayerChange, Report, report, reports
+from .shrink import mask_channels, remove_channels
+from .sparse import SparseLinear, to_sparse
 from .teaching import (
     attention_loss,
     attention_map,
@@ -34,6 +38,7 @@ from .teaching import (
     softened,
     task_loss,
 )
+from .zeros import free_zeros, keep_zeros
 
 storable(LayerChange, Report, Distillation)
 
@@ -42,25 +47,38 @@ __all__ = [
     "Distillation",
     "LayerChange",
     "Part",
+    "ProximalSGD",
     "Report",
+    "SparseLinear",
     "attention_loss",
     "attention_map",
     "born_again",
     "bottleneck",
     "break_even",
+    "cubic",
     "distill",
     "factorize",
     "feature_loss",
+    "free_zeros",
     "hinton_loss",
     "initialise_from",
+    "keep_zeros",
     "load",
+    "mask_channels",
+    "prune",
+    "prune_gradually",
+    "remove_channels",
     "report",
     "reports",
+    "rewind",
     "save",
     "separable",
     "soft_gradient",
     "soft_loss",
+    "soft_threshold",
     "softened",
+    "sparsity_of",
     "storable",
     "task_loss",
+    "to_sparse",
 ]
