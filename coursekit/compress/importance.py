@@ -197,9 +197,7 @@ def _differentiable(model: nn.Module, layers) -> tuple[nn.Module, Scores]:
     weights = _weights(model, layers)
     model = copied(model)
     for name, layer in weighted_layers(model).items():
-        model = replaced(
-            model, name, free_zeros(as_dense(layer))
-        )  # the hooks of vmap's tensors cannot be ours
+        model = replaced(model, name, free_zeros(as_dense(layer)))  # gradients as they are
     return model.eval().requires_grad_(True), weights
 
 

@@ -171,3 +171,15 @@ def test_weights_that_are_no_numbers_are_refused():
         compress.prune(model, 0.5)
     with pytest.raises(TypeError, match="tune must be a function"):
         compress.prune_gradually(models.cnn(), 0.5, None)
+
+
+def test_sparse_layers_are_pruned_on_and_lost_channels_stay_lost():
+    sparse = compress.to_sparse(compress.prune(models.mlp(16), 0.8), "csr")
+    more = compress.prune(sparse, 0.9)
+    assert type(more.fc1) is type(sparse.fc1)
+    assert compress.sparsity_of(more) == pytest.approx(0.9, abs=1e-3)
+    x = torch.rand(3, 1, 28, 28)
+    dense = compress.prune(compress.prune(models.mlp(16), 0.8), 0.9)
+    torch.testing.assert_close(more(x), dense(x))
+    fewer = compress.remove_channels(compress.prune(models.cnn(), 0.5), 0.5, example=x)
+    assert compress.sparsity_of(compress.prune(fewer, 0.9)) == pytest.approx(0.9, abs=1e-3)
