@@ -15,6 +15,10 @@ module             what it holds
 """
 
 from .files import load, save, storable
+from .fold import fold_batch_norm
+from .integer import activation_names, record_activations, to_integer
+from .integer_layers import IntConv2d, IntLinear, multiplier_and_shift, scale_and_zero
+from .integer_run import IntegerModel
 from .layers import CompressedLayer
 from .report import LayerChange, Report, report, reports
 
@@ -22,11 +26,20 @@ storable(LayerChange, Report)
 
 __all__ = [
     "CompressedLayer",
+    "IntConv2d",
+    "IntLinear",
+    "IntegerModel",
     "LayerChange",
     "Report",
+    "activation_names",
+    "fold_batch_norm",
     "load",
+    "multiplier_and_shift",
+    "record_activations",
     "report",
     "reports",
     "save",
+    "scale_and_zero",
     "storable",
+    "to_integer",
 ]

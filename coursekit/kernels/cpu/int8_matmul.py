@@ -91,7 +91,7 @@ def int8_matmul_packed_textbook(a, panels, *, columns=0, out=None):
 
 
 @compiled
-def _prepare(a, ready):
+def prepare_rows(a, ready):
     """The rows of a in the form that the tiles want, filled up to fours of k and threes of rows."""
     ready[:] = SIGN
     for m in range(a.shape[0]):
@@ -157,8 +157,8 @@ HEIGHT = 96
 
 
 @compiled
-def _multiply(a, panels, out, start, stop):
-    """Columns ``start`` to ``stop`` of all rows, of which ``a`` has those that :func:`_prepare` made."""
+def multiply_ready(a, panels, out, start, stop):
+    """Columns ``start`` to ``stop`` of all rows, of which ``a`` has those that :func:`prepare_rows` made."""
     M, N = out.shape
     K, n = a.shape[1], simd.LANES
     rows, lines, write = a.reshape(-1), panels.reshape(-1), out.reshape(-1)
@@ -188,9 +188,9 @@ def multiply_panels(a, panels, out):
     """Fill ``out`` with the product."""
     M, K = a.shape
     ready = np.empty((M, -(-K // FOUR) * FOUR), FORM)
-    _prepare(a, ready)
+    prepare_rows(a, ready)
     grain = (GRAIN // max(a.size, 1) // PANEL + 1) * PANEL
-    split(lambda i, j: _multiply(ready, panels, out, i, j), out.shape[1], grain)
+    split(lambda i, j: multiply_ready(ready, panels, out, i, j), out.shape[1], grain)
 
 
 @boundary(OPS["int8_matmul_packed"])
