@@ -60,8 +60,8 @@ def to_integer(
         A chain of Linear, Conv2d (or compressed ones), batch norm, ReLU, ReLU6, MaxPool2d, Flatten, Dropout and
         Identity; left as it is.
     calibration_data : torch.Tensor, np.ndarray or iterable of torch.Tensor
-        Images, shape (n, ...), float, like those the model will see; or batches of them, alone or first in a pair. Only looked at where a range
-        is not given.
+        Images, shape (n, ...), float, like those the model will see; or batches of them, alone or first in a pair. Only
+        looked at where a range is not given.
     ranges : mapping of str to (float, float), or None
         The lowest and the highest value of each activation that `activation_names` lists; None means those that occur
         in the calibration data. A range is widened to hold 0, and where an output's step would be less than two of the
