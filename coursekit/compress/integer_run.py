@@ -4,7 +4,6 @@ A call of a kernel through the contract checks its arguments, and a call of a to
 for one image, that is longer than the arithmetic. So what follows from the shape of the input is worked out once.
 """
 
-from math import prod
 from threading import get_ident
 
 import numpy as np
@@ -111,6 +110,11 @@ def _as_array(x: torch.Tensor) -> np.ndarray:
     return x.numpy() if not x.requires_grad else x.detach().numpy()
 
 
+def _halves(part: nn.Module | None) -> bool:
+    """Whether this is the pooling that a convolution does itself, before its sums are requantised."""
+    return isinstance(part, IntMaxPool2d) and (part.kernel_size, part.stride, part.padding) == (2, 2, 0)
+
+
 class Plan:
     """The calls for inputs of one shape; each fills memory that the next one reads."""
 
@@ -118,7 +122,14 @@ class Plan:
         first = next(part for part in model if isinstance(part, IntegerLayer))
         self.steps, self.order, self.shape = [], None, shape
         self._quantise(first, shape)
-        for name, part in model.named_children():
+        parts = [(name, part) for name, part in model.named_children() if not isinstance(part, SILENT)]
+        pools = [part for _, part in parts[1:]] + [None]
+        done = None
+        for (name, part), later in zip(parts, pools, strict=True):
+            if part is done:
+                continue
+            self.pool = 2 if isinstance(part, IntConv2d) and _halves(later) else 1
+            done = later if self.pool == 2 else None
             self._add(name, part)
         if self.now.dtype == np.int8:
             self._leave(model._states[-1][0])
@@ -145,8 +156,6 @@ class Plan:
             self.steps.append(lambda now=self.now: np.copyto(now, turned))
 
     def _add(self, name, part):
-        if isinstance(part, SILENT):
-            return
         kinds = {IntConv2d: self._convolve, IntMaxPool2d: self._pool, IntFlatten: self._flatten}
         kinds[IntLinear] = self._multiply
         wanted = {IntConv2d: 4, IntMaxPool2d: 4, IntLinear: 2}.get(type(part), 0)
@@ -166,10 +175,10 @@ class Plan:
                 f"{name} wants images of {layer.in_channels} channels and at least {R} x {S} pixels; "
                 f"got {C} of {H} x {W} for an input of shape {self.shape}"
             )
-        self.now = out = np.empty((B, P, Q, layer.shape[0]), np.int8)
-        numbers = (R, S, layer.stride, layer.padding, np.int8(layer.input_zero))
+        self.now = out = np.empty((B, P // self.pool, Q // self.pool, layer.shape[0]), np.int8)
+        numbers = (R, S, layer.stride, layer.padding, np.int8(layer.input_zero), self.pool)
         how = (*layer.ready(), *numbers, layer.output_zero, layer.low, layer.high)
-        each = PRODUCTS // max(prod(out.shape[1:]) * C * R * S, 1) + 1
+        each = PRODUCTS // max(P * Q * layer.shape[0] * C * R * S, 1) + 1
         self.steps.append(lambda: split(lambda i, j: correlate(x, *how, i, j, out), B, each))
 
     def _pool(self, name, part):
