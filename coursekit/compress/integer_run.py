@@ -74,24 +74,23 @@ class IntegerModel(nn.Sequential):
         """Remember what plans are made of, so that a change is seen."""
         self._plans = {}
         self._parts = list(self._modules.values())
-        self._states = [
-            (part, part.state, version(part.state)) for part in self._parts if isinstance(part, IntegerLayer)
+        layers = [part for part in self._parts if isinstance(part, IntegerLayer)]
+        self._states = [(part._buffers, part.state, version(part.state)) for part in layers]
+        self._hooks = [
+            hooks for part in self._parts for hooks in (part._forward_hooks, part._forward_pre_hooks)
         ]
-        last = self._states[-1][0] if self._states else None
-        ends = last is not None and all(part.output_scale or part is last for part, *_ in self._states)
-        self._whole = ends and all(isinstance(part, INTEGER) for part in self._parts) and not self._hooked()
+        ends = bool(layers) and all(part.output_scale for part in layers[:-1])
+        self._hooked = any(self._hooks)
+        self._whole = ends and all(isinstance(part, INTEGER) for part in self._parts) and not self._hooked
 
     def _holds(self) -> bool:
-        same = all(part.state is state and version(state) == n for part, state, n in self._states)
-        return same and list(self._modules.values()) == self._parts and self._whole != self._hooked()
-
-    def _hooked(self) -> bool:
-        return any(part._forward_hooks or part._forward_pre_hooks for part in self._parts)
+        for buffers, state, count in self._states:
+            if buffers["state"] is not state or version(state) != count:
+                return False
+        return any(self._hooks) == self._hooked and list(self._modules.values()) == self._parts
 
     def _one_by_one(self, x: torch.Tensor) -> torch.Tensor:
-        last = next((part for part in self if isinstance(part, IntegerLayer)), None)
-        if last is not None and isinstance(self[0], (IntFlatten, IntMaxPool2d)) and x.is_floating_point():
-            pass  # they take floats, too
+        last = None
         for part in self:
             if x.dtype == torch.int8 and not isinstance(part, INTEGER):
                 x = last.dequantized(x)
@@ -100,7 +99,7 @@ class IntegerModel(nn.Sequential):
         return last.dequantized(x) if x.dtype == torch.int8 else x
 
     def __getstate__(self):
-        private = ("_plans", "_parts", "_states", "_whole")
+        private = ("_plans", "_parts", "_states", "_hooks", "_hooked", "_whole")
         return {name: value for name, value in self.__dict__.items() if name not in private}
 
 
@@ -132,7 +131,7 @@ class Plan:
             done = later if self.pool == 2 else None
             self._add(name, part)
         if self.now.dtype == np.int8:
-            self._leave(model._states[-1][0])
+            self._leave([part for part in model if isinstance(part, IntegerLayer)][-1])
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         self.enter(x)

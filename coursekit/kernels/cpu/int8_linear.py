@@ -81,7 +81,7 @@ def _store_rows(rows, pooled, out, at, N, less, table, t, count):
         store_rescaled(out, at + 3 * N, r3 - less, table, t, count)
 
 
-@compiled
+@compiled(inline=True)
 def _tile1(a, starts, m, steps, panels, j, out, at, less, table, t, count):
     row, i = no_sum(), starts[m]
     for q in range(steps.size):
@@ -89,7 +89,7 @@ def _tile1(a, starts, m, steps, panels, j, out, at, less, table, t, count):
     store_rescaled(out, at, whole(row) - less, table, t, count)
 
 
-@compiled
+@compiled(inline=True)
 def _tile4(a, starts, m, steps, panels, j, pooled, out, at, N, less, table, t, count):
     rows, i = _no_sums(), _begin(starts, m)
     for q in range(steps.size):
@@ -97,7 +97,7 @@ def _tile4(a, starts, m, steps, panels, j, pooled, out, at, N, less, table, t, c
     _store_rows(rows, pooled, out, at, N, less, table, t, count)
 
 
-@compiled
+@compiled(inline=True)
 def _tile12(a, starts, m, steps, panels, j, pooled, out, at, N, less, table, t, count):
     r0 = r4 = r8 = _no_sums()
     i0, i4, i8 = _begin(starts, m), _begin(starts, m + 4), _begin(starts, m + 8)
