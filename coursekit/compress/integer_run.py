@@ -4,6 +4,7 @@ A call of a kernel through the contract checks its arguments, and a call of a to
 for one image, that is longer than the arithmetic. So what follows from the shape of the input is worked out once.
 """
 
+from math import prod
 from threading import get_ident
 
 import numpy as np
@@ -196,7 +197,7 @@ class Plan:
         if self.now.ndim == 4:
             _, H, W, C = self.now.shape
             self.order = np.arange(C * H * W).reshape(C, H, W).transpose(1, 2, 0).reshape(-1).copy()
-        self.now = self.now.reshape(len(self.now), -1)
+        self.now = self.now.reshape(len(self.now), prod(self.now.shape[1:]))
 
     def _multiply(self, name, layer):
         x, N = self.now, layer.shape[0]
