@@ -1,4 +1,4 @@
-"""Integer layers at the ends of their range: ties, saturation, wrap-around, threads, and the other instructions' way."""
+"""Integer layers at the ends of their range: ties, saturation, wrap-around, threads, other instructions."""
 
 import os
 import subprocess
