@@ -18,8 +18,9 @@ module             what it holds
 from .files import load, save, storable
 from .fold import fold_batch_norm
 from .integer import activation_names, record_activations, to_integer
-from .integer_layers import IntConv2d, IntLinear, multiplier_and_shift, scale_and_zero
+from .integer_layers import IntConv2d, IntLinear
 from .integer_run import IntegerModel
+from .integer_scale import multiplier_and_shift, scale_and_zero
 from .layers import CompressedLayer
 from .proximal import ProximalSGD, soft_threshold
 from .prune import cubic, prune, prune_gradually, rewind, sparsity_of

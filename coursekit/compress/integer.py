@@ -6,40 +6,21 @@ integer-arithmetic-only inference", CVPR 2018, section 2.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.nn import functional
 
-from .fold import fold_batch_norm, traced
-from .integer_layers import (
-    IntConv2d,
-    IntFlatten,
-    IntLinear,
-    IntMaxPool2d,
-    IntReLU,
-    one_number,
-    scale_and_zero,
-)
+from .fold import traced
+from .integer_chain import INPUT, Step, activations, chain, name_of, output_name, relu_of, returns_floats
+from .integer_layers import IntConv2d, IntLinear, one_number
+from .integer_parts import IntFlatten, IntMaxPool2d, IntReLU
 from .integer_run import IntegerModel
-from .layers import WEIGHTED, as_dense, copied, replaced, weighted_layers
+from .integer_scale import scale_and_zero
+from .layers import weighted_layers
 from .report import LayerChange, Report, add_report, state_bytes
 
 BATCH = 256
-INPUT = "input"
-"""The name of the model's input among the activations."""
-
-
-@dataclass
-class _Step:
-    """One operation of the chain: its name, what it does, and with what."""
-
-    name: str
-    kind: str
-    layer: nn.Module | None = None
-    options: dict = field(default_factory=dict)
 
 
 def to_integer(
@@ -80,8 +61,8 @@ def to_integer(
         If a layer is not supported, the calibration set is empty, a number is NaN or infinite, or a range is missing
         or out of order.
     """
-    folded, steps = _chain(model)
-    names = _activations(steps)
+    folded, steps = chain(model)
+    names = activations(steps)
     if ranges is None:
         ranges = _observed(folded, names, calibration_data)
     else:
@@ -91,7 +72,7 @@ def to_integer(
     source = scales[INPUT]
     for i, step in enumerate(steps):
         layer = _made(step, source, *_what_follows(steps, i, scales))
-        source = scales.get(_output_name(steps, i), source) if step.layer is not None else source
+        source = scales.get(output_name(steps, i), source) if step.layer is not None else source
         result.add_module(step.name.replace(".", "_"), layer)
     return _reported(result.eval(), model)
 
@@ -103,7 +84,7 @@ def activation_names(model: nn.Module) -> tuple[str, ...]:
     range of what they are given, and a linear layer at the end returns floats: they need none. Functions that are no
     modules have the names that torch.fx gives them. Raises as `to_integer` does.
     """
-    return tuple(_activations(_chain(model)[1]))
+    return tuple(activations(chain(model)[1]))
 
 
 def record_activations(
@@ -116,8 +97,8 @@ def record_activations(
     ``see(name, tensor)`` is called in the model's order for each batch of up to 256 examples.
     Raises as `to_integer` does.
     """
-    folded, steps = _chain(model)
-    _record(folded, _activations(steps), calibration_data, see)
+    folded, steps = chain(model)
+    _record(folded, activations(steps), calibration_data, see)
 
 
 def _record(folded, names, data, see):
@@ -143,8 +124,8 @@ class _Recorder(fx.Interpreter):
 
     def run_node(self, node):
         value = super().run_node(node)
-        if _name(node) in self.names and node.op != "placeholder":
-            self.see(_name(node), value)
+        if name_of(node) in self.names and node.op != "placeholder":
+            self.see(name_of(node), value)
         return value
 
 
@@ -186,136 +167,15 @@ def _scale(name, range_):
         raise ValueError(f"the range of {name!r}: {error}") from None
 
 
-def _name(node: fx.Node) -> str:
-    return node.target if node.op == "call_module" else node.name
-
-
-def _chain(model: nn.Module) -> tuple[nn.Module, list[_Step]]:
-    """A copy in floats with batch norm folded, and its operations one after the other."""
-    model = copied(model).eval()
-    for name, layer in weighted_layers(model).items():
-        model = replaced(model, name, as_dense(layer))
-    model = fold_batch_norm(model)
-    if isinstance(model, WEIGHTED):
-        model = nn.Sequential(model)
-    steps, previous = [], None
-    for node in traced(model).nodes:
-        if node.op in ("placeholder", "output"):
-            previous = node if node.op == "placeholder" and previous is None else previous
-            continue
-        step = _step(model, node)
-        inputs = node.all_input_nodes
-        if inputs != [previous]:
-            raise ValueError(
-                f"{_name(node)} does not follow on {_name(previous)} alone: only chains of layers are supported"
-            )
-        steps.append(step)
-        previous = node
-    names = [step.name for step in steps]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice} is used more than once; give each place a layer of its own")
-    return model, steps
-
-
-FUNCTIONS = {
-    functional.relu: "relu",
-    torch.relu: "relu",
-    functional.relu6: "relu6",
-    torch.flatten: "flatten",
-    functional.max_pool2d: "pool",
-    torch.max_pool2d: "pool",
-}
-METHODS = {"relu": "relu", "relu_": "relu", "flatten": "flatten", "contiguous": "nothing"}
-MODULES = {
-    nn.ReLU: "relu",
-    nn.ReLU6: "relu6",
-    nn.MaxPool2d: "pool",
-    nn.Flatten: "flatten",
-    nn.Identity: "nothing",
-    nn.Dropout: "nothing",
-    nn.Dropout2d: "nothing",
-    nn.Linear: "linear",
-    nn.Conv2d: "conv",
-}
-
-
-def _step(model: nn.Module, node: fx.Node) -> _Step:
-    if node.op == "call_module":
-        module = model.get_submodule(node.target)
-        kind = MODULES.get(type(module))
-        if kind is None:
-            raise _unsupported(f"{node.target} ({type(module).__name__})")
-        options = {name: getattr(module, name) for name in OPTIONS.get(kind, ()) if hasattr(module, name)}
-        return _Step(node.target, kind, module if kind in ("linear", "conv") else None, options)
-    table = {"call_function": FUNCTIONS, "call_method": METHODS}.get(node.op, {})
-    kind = table.get(node.target)
-    if kind is None:
-        raise _unsupported(f"{node.name} ({node.op} {getattr(node.target, '__name__', node.target)})")
-    given = dict(zip(OPTIONS.get(kind, ()), node.args[1:], strict=False))
-    return _Step(node.name, kind, None, {**given, **node.kwargs})
-
-
-OPTIONS = {
-    "pool": ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
-    "flatten": ("start_dim", "end_dim"),
-}
-
-
-def _unsupported(what: str) -> ValueError:
-    return ValueError(
-        f"{what} has no integer form; supported are Linear, Conv2d, batch norm after them, ReLU, ReLU6, MaxPool2d, "
-        "Flatten, Dropout and Identity"
-    )
-
-
-def _relu_of(steps: list[_Step], i: int) -> _Step | None:
-    """The ReLU that the layer at i can do itself: what lies between keeps the order of numbers."""
-    for step in steps[i + 1 :]:
-        if step.kind in ("relu", "relu6"):
-            return step
-        if step.layer is not None:
-            return None
-    return None
-
-
-def _output_name(steps: list[_Step], i: int) -> str:
-    relu = _relu_of(steps, i)
-    return relu.name if relu else steps[i].name
-
-
-def _returns_floats(steps: list[_Step], i: int) -> bool:
-    return steps[i].kind == "linear" and all(step.kind == "nothing" for step in steps[i + 1 :])
-
-
-def _activations(steps: list[_Step]) -> list[str]:
-    _check_start(steps)
-    outputs = [
-        _output_name(steps, i)
-        for i, step in enumerate(steps)
-        if step.layer is not None and not _returns_floats(steps, i)
-    ]
-    return [INPUT, *outputs]
-
-
-def _check_start(steps):
-    """A ReLU of the input has no layer before it that could end at zero."""
-    for step in steps:
-        if step.layer is not None:
-            return
-        if step.kind in ("relu", "relu6"):
-            raise _unsupported(f"{step.name}, a ReLU before all layers,")
-
-
 def _what_follows(steps, i, scales):
     """The layer's target, whether a ReLU is part of it, and where that ends."""
-    if steps[i].layer is None or _returns_floats(steps, i):
+    if steps[i].layer is None or returns_floats(steps, i):
         return None, False, None
-    relu = _relu_of(steps, i)
-    return scales[_output_name(steps, i)], relu is not None, 6.0 if relu and relu.kind == "relu6" else None
+    relu = relu_of(steps, i)
+    return scales[output_name(steps, i)], relu is not None, 6.0 if relu and relu.kind == "relu6" else None
 
 
-def _made(step: _Step, source, target, relu, top) -> nn.Module:
+def _made(step: Step, source, target, relu, top) -> nn.Module:
     try:
         if step.kind == "linear":
             return IntLinear.of(step.layer, source, target, relu=relu, top=top)

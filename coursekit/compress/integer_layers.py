@@ -11,12 +11,12 @@ from abc import abstractmethod
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from coursekit.kernels import cpu
 from coursekit.kernels.ops.quantised import HIGHEST, LOWEST
 
 from .files import storable
+from .integer_scale import multiplier_and_shift
 from .layers import CompressedLayer
 
 LARGEST = 127
@@ -28,61 +28,12 @@ LONGEST = 2**15
 """Products in a sum: with a bias of up to 2³⁰ their sum stays within int32."""
 
 
-def multiplier_and_shift(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers with multiplier / 2^shift nearest to factors from 0 to below a quarter.
-
-    The multiplier has 31 bits, as many as fit, and the shift is from 33 to 62: factors below 2⁻³² have fewer bits, and
-    those below 2⁻⁶³ become 0. Jacob et al. 2018, section 2.2.
-
-    Parameters
-    ----------
-    factor : array_like
-        Any shape; 0 or more.
-
-    Returns
-    -------
-    multiplier, shift : np.ndarray
-        int32 of the same shape.
-
-    Raises
-    ------
-    ValueError
-        If a factor is negative, a quarter or more, or no number.
-    """
-    factor = np.asarray(factor, np.float64)
-    if not ((factor >= 0) & (factor < 0.25)).all():
-        raise ValueError(
-            f"factor must be from 0 to below 0.25; got {factor.min()} to {factor.max()}: widen the output's range"
-        )
-    exponent = np.frexp(factor)[1]
-    shift = np.where(factor > 0, np.minimum(31 - exponent, 62), 33)
-    multiplier = np.rint(np.ldexp(factor, shift)).astype(np.int64)
-    over = multiplier == 2**31  # rounded up to one bit more
-    multiplier, shift = np.where(over, 2**30, multiplier), np.where(over, shift - 1, shift)
-    if (shift < 33).any():  # only just below a quarter
-        multiplier, shift = np.where(shift < 33, 2**31 - 1, multiplier), np.maximum(shift, 33)
-    return multiplier.astype(np.int32), shift.astype(np.int32)
-
-
-def scale_and_zero(low: float, high: float) -> tuple[np.float32, int]:
-    """Scale and zero point that spread a range, widened to hold 0, over int8, so that 0 is exactly an integer.
-
-    Raises ValueError where the range is no pair of finite numbers in order.
-    """
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-        raise ValueError(f"a range must be two finite numbers in order; got {low} and {high}")
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    scale = np.float32((high - low) / (HIGHEST - LOWEST))
-    if not scale > 0:
-        return np.float32(1), 0
-    return scale, int(np.clip(np.rint(LOWEST - low / np.float64(scale)), LOWEST, HIGHEST))
-
-
 class IntegerLayer(CompressedLayer):
     """What a linear layer and a convolution of integers share.
 
     All that is saved is one buffer of bytes, ``state``, since each tensor of a file costs some 250 bytes beside its
-    own: both scales and zero points, a weight scale and a bias for each output, and the weights. They can be read as
+    own, and the file 1,300: that, and 8 bytes for each output, is why a model of 18,378 numbers becomes 3.6 times
+    smaller, and one of 266,610 3.9 times. In the buffer: both scales and zero points, a weight scale and a bias for each output, and the weights. They can be read as
     attributes.
 
     Attributes
@@ -391,46 +342,3 @@ def _padding(layer: nn.Conv2d) -> int:
     if total[0] != total[1] or total[0] % 2:
         raise ValueError(f"padding 'same' needs square filters of odd size; got {layer.kernel_size}")
     return total[0] // 2
-
-
-@storable
-class IntReLU(nn.Module):
-    """What is left of a ReLU: nothing, for int8, since the layer before it ends at zero; a ReLU for floats."""
-
-    def __init__(self, top: float | None = None):
-        super().__init__()
-        self.top = top
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if x.dtype == torch.int8 else x.clamp(0, self.top)
-
-
-@storable
-class IntMaxPool2d(nn.Module):
-    """Max pooling of int8, channels last; of floats as torch does it."""
-
-    def __init__(self, kernel_size: int, stride: int, padding: int):
-        super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def options(self) -> dict:
-        """The options of the kernel."""
-        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.dtype == torch.int8:
-            return cpu.int8_max_pool2d(x, **self.options())
-        return functional.max_pool2d(x, **self.options())
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.options().items())
-
-
-@storable
-class IntFlatten(nn.Module):
-    """Images as rows, in the order of channels first, which is that of the weights after it."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.dtype == torch.int8 and x.dim() == 4:
-            x = x.permute(0, 3, 1, 2)
-        return x.flatten(1)

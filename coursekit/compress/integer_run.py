@@ -25,7 +25,8 @@ from coursekit.kernels.ops.convolution import places
 from coursekit.kernels.ops.integer import FOUR
 
 from .files import storable
-from .integer_layers import IntConv2d, IntegerLayer, IntFlatten, IntLinear, IntMaxPool2d, IntReLU, version
+from .integer_layers import IntConv2d, IntegerLayer, IntLinear, version
+from .integer_parts import IntFlatten, IntMaxPool2d, IntReLU
 
 MOST_PLANS = 32
 """Shapes of inputs for which memory is kept."""

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from coursekit import compress, models
-from coursekit.compress.integer_layers import IntConv2d, IntFlatten, IntLinear, IntMaxPool2d
+from coursekit.compress.integer_layers import IntConv2d, IntLinear
+from coursekit.compress.integer_parts import IntFlatten, IntMaxPool2d
 from coursekit.compress.layers import weighted_layers
 
 IMAGES = torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(1))
