@@ -20,7 +20,12 @@ module             what it holds
 from .designs import bottleneck, separable
 from .distill import Distillation, born_again, distill
 from .files import load, save, storable
+from .fold import fold_batch_norm
 from .initialise import Part, initialise_from
+from .integer import activation_names, record_activations, to_integer
+from .integer_layers import IntConv2d, IntLinear
+from .integer_run import IntegerModel
+from .integer_scale import multiplier_and_shift, scale_and_zero
 from .layers import CompressedLayer
 from .low_rank import break_even, factorize
 from .proximal import ProximalSGD, soft_threshold
@@ -45,11 +50,15 @@ storable(LayerChange, Report, Distillation)
 __all__ = [
     "CompressedLayer",
     "Distillation",
+    "IntConv2d",
+    "IntLinear",
+    "IntegerModel",
     "LayerChange",
     "Part",
     "ProximalSGD",
     "Report",
     "SparseLinear",
+    "activation_names",
     "attention_loss",
     "attention_map",
     "born_again",
@@ -59,19 +68,23 @@ __all__ = [
     "distill",
     "factorize",
     "feature_loss",
+    "fold_batch_norm",
     "free_zeros",
     "hinton_loss",
     "initialise_from",
     "keep_zeros",
     "load",
     "mask_channels",
+    "multiplier_and_shift",
     "prune",
     "prune_gradually",
+    "record_activations",
     "remove_channels",
     "report",
     "reports",
     "rewind",
     "save",
+    "scale_and_zero",
     "separable",
     "soft_gradient",
     "soft_loss",
@@ -80,5 +93,6 @@ __all__ = [
     "sparsity_of",
     "storable",
     "task_loss",
+    "to_integer",
     "to_sparse",
 ]

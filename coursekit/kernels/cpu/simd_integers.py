@@ -186,3 +186,74 @@ def _sums_of_pairs(builder, kind, x, y):
 
 sum_pairs = _element_by_element("sum_pairs", 2, _sums_of_pairs, accepts=_is_integer)
 """x[0] + x[1], x[2] + x[3], …, and then those of y: the halves that :func:`multiply_pairs` leaves of sums of fours."""
+
+
+def _splat(kind, number):
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def _odd_and_even(builder, vector, wide):
+    """The numbers of 32 bits at odd places and those at even ones, without a sign, as int64."""
+    both = builder.bitcast(vector, wide)
+    return builder.lshr(both, _splat(wide, 32)), builder.and_(both, _splat(wide, 2**32 - 1))
+
+
+@intrinsic
+def multiply_shift(typing, x, multiplier, half, down):
+    """(|x| · multiplier / 2³² + half) / 2^down with the sign of x, of vectors of int32; both quotients are whole ones.
+
+    The multiplier is 0 or more. With half = 2^(down - 1) this is x · multiplier / 2^(32 + down), rounded once, halves
+    away from zero: what is lost first is less than any half.
+    """
+    if not (x == multiplier == half == down == vector_of(types.int32)):
+        return None
+
+    def lower(context, builder, signature, arguments):
+        number, by, unit, shift = arguments
+        narrow, wide = number.type, ir.VectorType(ir.IntType(64), x.lanes // 2)
+        sign = builder.ashr(number, _splat(narrow, 31))
+        size = builder.sub(builder.xor(number, sign), sign)
+        pairs = zip(_odd_and_even(builder, size, wide), _odd_and_even(builder, by, wide), strict=True)
+        odd, even = (builder.mul(a, b) for a, b in pairs)
+        odd = builder.and_(odd, _splat(wide, -(2**32)))
+        upper = builder.bitcast(builder.or_(odd, builder.lshr(even, _splat(wide, 32))), narrow)
+        steps = builder.lshr(builder.add(upper, unit), shift)
+        return builder.sub(builder.xor(steps, sign), sign)
+
+    return x(x, multiplier, half, down), lower
+
+
+@intrinsic
+def store_bytes(typing, array, position, vector):
+    """Write a vector of int32, whose numbers are those of int8, to as many bytes of an array of int8."""
+    if not _is_array(array) or array.dtype != types.int8 or vector != vector_of(types.int32):
+        return None
+
+    def lower(context, builder, signature, arguments):
+        target, where, value = arguments
+        narrow = ir.VectorType(ir.IntType(8), vector.lanes)
+        address = builder.gep(context.make_array(array)(context, builder, target).data, [where])
+        builder.store(builder.trunc(value, narrow), builder.bitcast(address, narrow.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), lower
+
+
+@intrinsic
+def store_first_bytes(typing, array, position, vector, count):
+    """:func:`store_bytes` of the first ``count`` numbers and nothing else, one after the other."""
+    if not _is_array(array) or array.dtype != types.int8 or vector != vector_of(types.int32):
+        return None
+
+    def lower(context, builder, signature, arguments):
+        target, where, value, number = arguments
+        data = context.make_array(array)(context, builder, target).data
+        narrow = builder.trunc(value, ir.VectorType(ir.IntType(8), vector.lanes))
+        for lane in range(vector.lanes):
+            index = ir.IntType(64)(lane)
+            with builder.if_then(builder.icmp_signed("<", index, number)):
+                byte = builder.extract_element(narrow, ir.IntType(32)(lane))
+                builder.store(byte, builder.gep(data, [builder.add(where, index)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector, types.intp), lower
