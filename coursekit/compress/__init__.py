@@ -8,14 +8,18 @@ module             what it holds
 =================  ==================================================================================
 ``report``         the table of what was done; ``layers``: what all techniques share; ``files``: save, load
 ``prune``          which weights go; ``shrink``: channels and neurons taken out; ``sparse``: kernels for zeros
-``quantize``       integers in place of floats, and the integer layers that compute with them
+``quantize``       integers in place of floats; ``calibrate``: which range; ``affine``: which grid; ``qat``: trained with
+                   it; ``int4``, ``int8_dynamic``, ``weight_only``, ``codebook``, ``binary``: the layers
 ``distill``        a small model taught by a large one
 ``low_rank``       one layer as a product of smaller ones
 =================  ==================================================================================
 """
 
+from .calibrate import find_range
 from .files import load, save, storable
 from .layers import CompressedLayer
+from .qat import convert_qat, prepare_qat
+from .quantize import quantize
 from .report import LayerChange, Report, report, reports
 
 storable(LayerChange, Report)
@@ -24,7 +28,11 @@ __all__ = [
     "CompressedLayer",
     "LayerChange",
     "Report",
+    "convert_qat",
+    "find_range",
     "load",
+    "prepare_qat",
+    "quantize",
     "report",
     "reports",
     "save",
