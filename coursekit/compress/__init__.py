@@ -8,8 +8,8 @@ module             what it holds
 =================  ==================================================================================
 ``report``         the table of what was done; ``layers``: what all techniques share; ``files``: save, load
 ``prune``          which weights go; ``shrink``: channels and neurons taken out; ``sparse``: kernels for zeros
-``quantize``       integers in place of floats; ``calibrate``: which range; ``affine``: which grid; ``qat``: trained with
-                   it; ``int4``, ``int8_dynamic``, ``weight_only``, ``codebook``, ``binary``: the layers
+``quantize``       integers in place of floats; ``calibrate``: which range; ``affine``: which grid; ``qat``: training
+                   with it; ``int4``, ``int8_dynamic``, ``weight_only``, ``codebook``, ``binary``: the layers
 ``distill``        a small model taught by a large one
 ``low_rank``       one layer as a product of smaller ones
 =================  ==================================================================================

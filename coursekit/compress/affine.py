@@ -101,7 +101,7 @@ def rows_of(weight: torch.Tensor, granularity: str = "channel", group: int = 64)
         raise ValueError(f"granularity must be one of {', '.join(GRANULARITIES)}; got {granularity!r}")
     if granularity == "tensor":
         return weight.reshape(1, -1)
-    rows = weight.reshape(len(weight), -1)
+    rows = weight.flatten(1)
     if granularity == "channel":
         return rows
     if isinstance(group, bool) or not isinstance(group, int) or group < 1:

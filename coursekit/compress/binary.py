@@ -55,7 +55,8 @@ class BinaryLinear(PackedLayer):
         weight = layer.weight.detach().float()
         if weight.numel() and not weight.all():
             raise ValueError(
-                "a weight is exactly zero, and signs have no zero; do not prune what becomes binary, or leave this layer out"
+                "a weight is exactly zero, and signs have no zero; "
+                "do not prune what becomes binary, or leave this layer out"
             )
         self.settings = settings_of(layer)
         bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
@@ -80,7 +81,7 @@ class BinaryLinear(PackedLayer):
             return F.linear(Sign.apply(x - self.threshold), self.signs() * self.scale[:, None], self.bias)
         rows = x.reshape(-1, x.shape[-1])
         product = cpu.binary_matmul(cpu.pack_signs(rows - self.threshold), self.panels(), k=rows.shape[1])
-        return torch.addcmul(self.bias, product, self.scale).reshape(*x.shape[:-1], -1)
+        return torch.addcmul(self.bias, product, self.scale).reshape(*x.shape[:-1], len(self.bias))
 
     def dense(self) -> nn.Linear:
         """The layer with the weight scale · signs, before its inputs were made signs."""

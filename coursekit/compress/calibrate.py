@@ -22,6 +22,8 @@ from .affine import grid, limits
 METHODS = ("minmax", "percentile", "std", "mse", "entropy")
 BINS = 2048
 """Of the histogram of the entropy method, as Migacz has them."""
+STRIDE = 16
+"""Bins from one threshold that it tries to the next; Migacz tries every one."""
 MOST = 2**19
 """Numbers of an activation that are looked at; of more, evenly spaced ones."""
 SHARES = torch.linspace(1.0, 0.1, 46)
@@ -143,8 +145,8 @@ def _least_divergence(row, bits, symmetric) -> tuple[float, float]:
 
 
 def _threshold(counts: np.ndarray, levels: int) -> int:
-    """How many bins to keep: of all numbers from `levels` on, the one with the least divergence."""
-    tried = range(levels, len(counts) + 1)
+    """How many bins to keep: of numbers from `levels` to all, STRIDE apart, the one with the least divergence."""
+    tried = [*range(levels, len(counts), STRIDE), len(counts)]
     return min(tried, key=lambda kept: (divergence(counts, kept, levels), -kept))
 
 

@@ -1,7 +1,7 @@
 """Layers whose weight is places in a book of a few numbers, found by k-means: a grid that is not uniform.
 
-Han, Mao and Dally, "Deep compression", ICLR 2016, section 3: the book begins with evenly spaced numbers, which keeps the
-few large weights, and can be trained on.
+Han, Mao and Dally, "Deep compression", ICLR 2016, section 3: the book begins with evenly spaced numbers, which
+keeps the few large weights, and can be trained on.
 """
 
 import torch
@@ -47,8 +47,8 @@ def kmeans(x: torch.Tensor, centres: int, *, steps: int = MOST_STEPS) -> torch.T
 class Codebook(CompressedLayer):
     """A linear layer or a convolution whose weight is places in a book of 2^bits numbers of its own.
 
-    The book is a parameter: its gradient is the sum over the weights that share a number, so it can be trained. A number
-    of the book that is exactly 0 stays there, for weights that were pruned.
+    The book is a parameter: its gradient is the sum over the weights that share a number, so it can be trained. A
+    number of the book that is exactly 0 stays there, for weights that were pruned.
 
     Attributes
     ----------

@@ -22,9 +22,9 @@ MIDDLE = 8
 class Int4Linear(PackedLayer):
     """A linear layer in four bits: neighbours of a row share a scale, which is stored as bfloat16.
 
-    `coursekit.kernels.cpu.int4_linear` unpacks numbers in registers and multiplies float32 inputs by them: weights are read from
-    memory at an eighth of their size, which is what a product of one row waits for. On another device than the CPU, and
-    where a gradient has to pass, the weight is made float32 first.
+    `coursekit.kernels.cpu.int4_linear` unpacks numbers in registers and multiplies float32 inputs by them: weights are
+    read from memory at an eighth of their size, which is what a product of one row waits for. On another device than
+    the CPU, and where a gradient has to pass, the weight is made float32 first.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Int4Linear(PackedLayer):
         return weight_of(self._grid(self.scale).dequantise(codes), self.settings["shape"])
 
     def _make_panels(self):
-        """What `pack_int4` would give: panels of 16 rows, two neighbours along k to a byte, a scale for each 32 of k."""
+        """What `pack_int4` would give: panels of 16 rows, two neighbours along k to a byte, scales by 32 of k."""
         N, K = self.settings["shape"]
         P, G = -(-N // PANEL), -(-K // GROUP)
         numbers = torch.full((P * PANEL, G * GROUP), MIDDLE, dtype=torch.uint8)
@@ -83,7 +83,7 @@ class Int4Linear(PackedLayer):
         if not self.integers(x):
             return apply(self.settings, x, self._weight(), self.bias)
         out = cpu.int4_linear(x.reshape(-1, x.shape[-1]), *self.panels())
-        return out.reshape(*x.shape[:-1], -1)
+        return out.reshape(*x.shape[:-1], self.settings["shape"][0])
 
     def dense(self) -> nn.Linear:
         return layer_of(self.settings, self._weight(), self.bias)

@@ -1,7 +1,7 @@
 """Training with the rounding in place: what is computed is on the grid, and gradients pass as if it were not.
 
-The straight-through estimator: Bengio, Léonard and Courville, arXiv:1308.3432, section 4. The learned step size: Esser et
-al., "Learned step size quantization", ICLR 2020, equations 1 to 3 and section 2.2.
+The straight-through estimator: Bengio, Léonard and Courville, arXiv:1308.3432, section 4. The learned step size: Esser
+et al., "Learned step size quantization", ICLR 2020, equations 1 to 3 and section 2.2.
 """
 
 import torch
@@ -211,7 +211,7 @@ def _check_bits(bits, input_bits) -> None:
 
 
 def convert_qat(model: nn.Module) -> nn.Module:
-    """A copy of a model from `prepare_qat` with its layers packed; it computes the same. ValueError where there is none."""
+    """A copy of a model from `prepare_qat`, packed; it computes the same. ValueError where it has no such layer."""
     new = copied(model)
     parts = {
         n: p for n, p in weighted_layers(new).items() if isinstance(p, (QuantisedTraining, BinaryTraining))
@@ -234,7 +234,7 @@ def change(name: str, before: nn.Module, after: CompressedLayer, note: str) -> L
 
 
 def threshold_of(name: str, seen: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Where the inputs of a binary layer are cut, and how far they lie from there: their mean, and the mean distance."""
+    """Where the inputs of a binary layer are cut, and how far they lie from there: the mean, the mean distance."""
     x = _seen(name, seen)
     middle = x.mean()
     return {"threshold": float(middle), "spread": float((x - middle).abs().mean())}
