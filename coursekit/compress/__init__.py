@@ -17,6 +17,10 @@ module             what it holds
 
 from .calibrate import find_range
 from .files import load, save, storable
+from .fold import fold_batch_norm
+from .integer import activation_names, record_activations, to_integer
+from .integer_layers import IntConv2d, IntLinear, multiplier_and_shift, scale_and_zero
+from .integer_run import IntegerModel
 from .layers import CompressedLayer
 from .qat import convert_qat, prepare_qat
 from .quantize import quantize
@@ -26,15 +30,24 @@ storable(LayerChange, Report)
 
 __all__ = [
     "CompressedLayer",
+    "IntConv2d",
+    "IntLinear",
+    "IntegerModel",
     "LayerChange",
     "Report",
+    "activation_names",
     "convert_qat",
     "find_range",
+    "fold_batch_norm",
     "load",
+    "multiplier_and_shift",
     "prepare_qat",
     "quantize",
+    "record_activations",
     "report",
     "reports",
     "save",
+    "scale_and_zero",
     "storable",
+    "to_integer",
 ]

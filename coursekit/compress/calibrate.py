@@ -227,11 +227,11 @@ def observe(model: nn.Module, data, names=None, *, outputs: bool = False) -> dic
             hook.remove()
         for part, was in training.items():
             part.training = was
-    return {name: _thinned(torch.cat(values)) for name, values in seen.items()}
+    return {name: thinned(torch.cat(values)) for name, values in seen.items()}
 
 
-def _thinned(values: torch.Tensor) -> torch.Tensor:
-    """Evenly spaced numbers, and the least and the largest of all."""
+def thinned(values: torch.Tensor) -> torch.Tensor:
+    """At most MOST evenly spaced numbers of a vector, and the least and the largest of all."""
     if len(values) <= MOST:
         return values
     return torch.cat([values[:: -(-len(values) // (MOST - 2))], values.min()[None], values.max()[None]])

@@ -20,8 +20,8 @@ class Int8Dynamic(PackedLayer):
     """A linear layer: each row of the input is scaled to -127 to 127 by its own largest number, and rounded.
 
     The product is int8 by int8, summed in int32 by `coursekit.kernels.cpu.int8_matmul_packed`, and scaled back to
-    float32 by the row's scale times the channel's. On another device than the CPU, and where a gradient has to pass, the weight
-    is made float32 and the product is one of floats; the inputs are then left as they are.
+    float32 by the row's scale times the channel's. On another device than the CPU, and where a gradient has to pass,
+    the weight is made float32 and the product is one of floats; the inputs are then left as they are.
 
     Attributes
     ----------

@@ -1,12 +1,14 @@
 """One call for each way to make a model's numbers smaller after it was trained."""
 
+import torch
 from torch import nn
 
 from .binary import BinaryLinear
-from .calibrate import METHODS, as_images, observe
+from .calibrate import METHODS, as_images, find_range, observe, thinned
 from .codebook import Codebook
 from .int4 import Int4Linear
 from .int8_dynamic import Int8Dynamic
+from .integer import record_activations, to_integer
 from .layers import as_dense, copied, replaced, weighted_layers
 from .qat import _linear, change, threshold_of
 from .report import Report, add_report
@@ -73,7 +75,7 @@ def quantize(
     """
     _check(scheme, data=data, calibration=calibration, bits=bits, group=group, layers=layers)
     if scheme == "int8":
-        return _integers(model, data, calibration or "minmax").eval()
+        return _integers(copied(model), as_images(data), calibration or "minmax")
     new = copied(model)
     parts = weighted_layers(new, layers)
     seen = observe(new, data, parts) if scheme == "binary" else {}
@@ -124,6 +126,9 @@ def _layer(scheme, name, part, calibration, bits, group, seen):
 
 
 def _integers(model: nn.Module, data, calibration: str) -> nn.Module:
-    from .integer import to_integer
-
-    return to_integer(copied(model), as_images(data))
+    seen: dict[str, list[torch.Tensor]] = {}
+    record_activations(
+        model, data, lambda name, x: seen.setdefault(name, []).append(x.detach().float().reshape(-1).clone())
+    )
+    found = {name: find_range(thinned(torch.cat(parts)), calibration) for name, parts in seen.items()}
+    return to_integer(model, data, ranges=found)

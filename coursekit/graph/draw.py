@@ -28,6 +28,7 @@ REDUCTIONS = ("sum", "max", "reduce", "log_sum_exp", "softmax", "layer_norm", "r
 MOVEMENTS = (
     *("item", "reshape", "transpose", "broadcast_to", "slice", "place", "cast", "embedding", "add_rows"),
     *("csr_places", "block_places", "two_four_places", "pack_linear", "pack_signs", "pack_int8", "pack_int4"),
+    "pack_int8_filters",
 )
 PRODUCTS = ("matmul", "linear", "conv2d", "attention", "rnn", "lstm", "gru")
 

@@ -316,7 +316,12 @@ _STEPS = "its result changes in steps, so that its slope is 0 nearly everywhere"
 _PLACES = "its result is made of whole numbers"
 NONE = {
     **dict.fromkeys(
-        ("int8_matmul", "pack_int8", "int8_matmul_packed", "pack_int4", "int4_linear"), _INTEGERS
+        (
+            *("int8_matmul", "pack_int8", "int8_matmul_packed", "pack_int4", "int4_linear"),
+            *("quantize_int8", "requantize", "int8_linear", "pack_int8_filters"),
+            *("int8_conv2d", "int8_max_pool2d"),
+        ),
+        _INTEGERS,
     ),
     **dict.fromkeys(("pack_signs", "binary_matmul"), _STEPS),
     **dict.fromkeys(("histogram", "csr_places", "block_places", "two_four_places"), _PLACES),

@@ -1,4 +1,4 @@
-"""Quantised layers against float64, exact round trips through state and file, and training with the rounding in place."""
+"""Quantised layers against float64, exact round trips through state and file, and training with the rounding."""
 
 import copy
 
@@ -74,9 +74,15 @@ def test_state_and_file_bring_back_the_same_numbers(scheme, tmp_path):
 
 @pytest.mark.parametrize("scheme", FLOATS)
 @pytest.mark.parametrize(
-    "options", [{}, {"stride": 2, "padding": 1, "bias": False}, {"groups": 2}, {"padding": 1, "padding_mode": "reflect"},
-                {"padding": "same", "dilation": 2, "padding_mode": "circular"}]
-)  # fmt: skip
+    "options",
+    [
+        {},
+        {"stride": 2, "padding": 1, "bias": False},
+        {"groups": 2},
+        {"padding": 1, "padding_mode": "reflect"},
+        {"padding": "same", "dilation": 2, "padding_mode": "circular"},
+    ],
+)
 def test_convolutions_compute_what_their_dense_form_does(scheme, options):
     model = small_cnn(**options)
     new = compress.quantize(model, scheme)
@@ -309,6 +315,19 @@ def test_layers_in_training_can_be_taken_on_by_others(bits):
         assert type(part.like(part.dense())) is type(part)
         assert torch.allclose(part.like(part.dense()).dense().weight, part.dense().weight, atol=1e-5)
     assert isinstance(made[1], BinaryTraining if bits == 1 else QuantisedTraining)
+
+
+@pytest.mark.parametrize("calibration", ["minmax", "percentile", "std", "mse", "entropy"])
+def test_integers_with_ranges_from_data(calibration):
+    model = small_cnn()
+    data = torch.randn(64, 2, 9, 9, generator=torch.Generator().manual_seed(0))
+    new = compress.quantize(model, "int8", data=data, calibration=calibration)
+    assert isinstance(new, compress.IntegerModel)
+    with torch.no_grad():
+        wanted = model(data)
+        assert (new(data) - wanted).abs().mean() < 0.1 * wanted.std()
+        if calibration == "minmax":
+            assert torch.equal(new(data), compress.to_integer(model, data)(data))
 
 
 def test_techniques_follow_each_other():

@@ -91,6 +91,13 @@ from coursekit.kernels.cpu.int4_linear import (
     int4_linear_textbook,
     pack_int4,
 )
+from coursekit.kernels.cpu.int8_conv2d import (
+    int8_conv2d,
+    int8_conv2d_textbook,
+    pack_int8_filters,
+    pack_int8_filters_textbook,
+)
+from coursekit.kernels.cpu.int8_linear import int8_linear, int8_linear_textbook
 from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul,
     int8_matmul_packed,
@@ -98,6 +105,7 @@ from coursekit.kernels.cpu.int8_matmul import (
     int8_matmul_rows,
     int8_matmul_textbook,
 )
+from coursekit.kernels.cpu.int8_pooling import int8_max_pool2d, int8_max_pool2d_textbook
 from coursekit.kernels.cpu.kmeans_step import kmeans_step, kmeans_step_search, kmeans_step_textbook
 from coursekit.kernels.cpu.layer_norm import layer_norm, layer_norm_corrected, layer_norm_textbook
 from coursekit.kernels.cpu.layer_norm_grad import (
@@ -143,6 +151,7 @@ from coursekit.kernels.cpu.pooling_gradients import (
     max_pool2d_grad_rows,
     max_pool2d_grad_textbook,
 )
+from coursekit.kernels.cpu.quantize_int8 import quantize_int8, quantize_int8_textbook
 from coursekit.kernels.cpu.recurrence_gradients import (
     gru_grad,
     gru_grad_product,
@@ -155,6 +164,7 @@ from coursekit.kernels.cpu.recurrence_gradients import (
     rnn_grad_textbook,
 )
 from coursekit.kernels.cpu.reduce import reduce, reduce_in_parts, reduce_textbook
+from coursekit.kernels.cpu.requantize import requantize, requantize_textbook
 from coursekit.kernels.cpu.rms_norm import rms_norm, rms_norm_rows, rms_norm_textbook
 from coursekit.kernels.cpu.rms_norm_grad import rms_norm_grad, rms_norm_grad_rows, rms_norm_grad_textbook
 from coursekit.kernels.cpu.rnn import rnn, rnn_product, rnn_textbook
@@ -268,11 +278,17 @@ __all__ = [
     "int4_linear",
     "int4_linear_panels",
     "int4_linear_textbook",
+    "int8_conv2d",
+    "int8_conv2d_textbook",
+    "int8_linear",
+    "int8_linear_textbook",
     "int8_matmul",
     "int8_matmul_packed",
     "int8_matmul_packed_textbook",
     "int8_matmul_rows",
     "int8_matmul_textbook",
+    "int8_max_pool2d",
+    "int8_max_pool2d_textbook",
     "kmeans_step",
     "kmeans_step_search",
     "kmeans_step_textbook",
@@ -317,6 +333,8 @@ __all__ = [
     "multiply_textbook",
     "pack_int4",
     "pack_int8",
+    "pack_int8_filters",
+    "pack_int8_filters_textbook",
     "pack_int8_textbook",
     "pack_int8_words",
     "pack_linear",
@@ -325,11 +343,15 @@ __all__ = [
     "pack_signs",
     "pack_signs_textbook",
     "pack_signs_words",
+    "quantize_int8",
+    "quantize_int8_textbook",
     "reduce",
     "reduce_in_parts",
     "reduce_textbook",
     "relu",
     "relu_textbook",
+    "requantize",
+    "requantize_textbook",
     "rms_norm",
     "rms_norm_grad",
     "rms_norm_grad_rows",

@@ -9,17 +9,21 @@ import numpy as np
 from coursekit.kernels.cpu import simd
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
+from coursekit.kernels.cpu.int8_sums import (
+    FORM,
+    SIGN,
+    TALL,
+    add_products,
+    add_three,
+    columns_at,
+    no_sum,
+    surplus,
+    turn_sign,
+    whole,
+)
 from coursekit.kernels.cpu.pack_int8 import LINE, pack_panels
 from coursekit.kernels.cpu.rows import GRAIN, store_part
-from coursekit.kernels.cpu.simd import broadcast, load
-from coursekit.kernels.cpu.simd_integers import (
-    HAS_FOURS,
-    add_fours,
-    load_four,
-    load_widened,
-    multiply_pairs,
-    sum_pairs,
-)
+from coursekit.kernels.cpu.simd_integers import load_four
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 from coursekit.kernels.ops.integer import FOUR
@@ -86,117 +90,46 @@ def int8_matmul_packed_textbook(a, panels, *, columns=0, out=None):
     _packed_textbook(a, panels, out)
 
 
-# A tile is some rows of as many columns as a register has int32. Either one instruction adds four products of bytes to
-# each (VNNI), and a row is one vector; or the bytes are widened to int16, of which one instruction multiplies pairs and
-# adds the two products, and a row is two vectors with two halves of each column's sum. An instruction that multiplies
-# bytes in pairs is older than VNNI, but adds in int16, which two products of 2¹⁴ overflow: it would not be exact.
-if HAS_FOURS:
-
-    @compiled(inline=True)
-    def _zero():
-        return (broadcast(np.int32(0)),)
-
-    @compiled(inline=True)
-    def _columns(panels, j):
-        return (load(panels, j),)
-
-    @compiled(inline=True)
-    def _add(row, x, b):
-        return (add_fours(row[0], x, b[0]),)
-
-    @compiled(inline=True)
-    def _whole(row):
-        return row[0]
-
-else:
-
-    @compiled(inline=True)
-    def _zero():
-        zero = broadcast(np.int32(0))
-        return zero, zero
-
-    @compiled(inline=True)
-    def _columns(panels, j):
-        return load_widened(panels, j), load_widened(panels, j + simd.BYTES // 2)
-
-    @compiled(inline=True)
-    def _add(row, x, b):
-        return row[0] + multiply_pairs(x, b[0]), row[1] + multiply_pairs(x, b[1])
-
-    @compiled(inline=True)
-    def _whole(row):
-        return sum_pairs(row[0], row[1])
-
-
-SIGN = np.int8(-128 if HAS_FOURS else 0)
-"""VNNI takes one factor without a sign: a + 128, which is a with its first bit turned; 128 · Σ b is too much then."""
-
-
 @compiled
-def _prepare(a, ready):
+def prepare_rows(a, ready):
     """The rows of a in the form that the tiles want, filled up to fours of k and threes of rows."""
     ready[:] = SIGN
     for m in range(a.shape[0]):
-        _turn_sign(a[m], ready[m])
-
-
-@compiled
-def _turn_sign(row, ready):
-    for k in range(row.size):
-        ready[k] = row[k] ^ SIGN
-
-
-@compiled
-def _surplus(panels, j, depth):
-    """What the tiles' columns have too much in each row, modulo 2³²."""
-    total = _zero()
-    ones = broadcast(np.int8(1) if HAS_FOURS else np.int16(1))
-    if SIGN:
-        for q in range(depth):
-            total = _add(total, ones, _columns(panels, j + q * LINE))
-    return _whole(total) * broadcast(np.int32(-np.int32(SIGN)))
-
-
-@compiled(inline=True)
-def _add_three(three, a, i, K, b):
-    r0, r1, r2 = three
-    r0 = _add(r0, load_four(a, i), b)
-    r1 = _add(r1, load_four(a, i + K), b)
-    return r0, r1, _add(r2, load_four(a, i + 2 * K), b)
+        turn_sign(a[m], ready[m])
 
 
 @compiled(inline=True)
 def _store_three(three, out, at, N, count, surplus):
-    store_part(out, at, _whole(three[0]) - surplus, count)
-    store_part(out, at + N, _whole(three[1]) - surplus, count)
-    store_part(out, at + 2 * N, _whole(three[2]) - surplus, count)
+    store_part(out, at, whole(three[0]) - surplus, count)
+    store_part(out, at + N, whole(three[1]) - surplus, count)
+    store_part(out, at + 2 * N, whole(three[2]) - surplus, count)
 
 
 @compiled
 def _tile1(a, i, K, panels, j, out, at, N, count, surplus):
-    row = _zero()
+    row = no_sum()
     for k in range(i, i + K, FOUR):
-        row = _add(row, load_four(a, k), _columns(panels, j))
+        row = add_products(row, load_four(a, k), columns_at(panels, j))
         j += LINE
-    store_part(out, at, _whole(row) - surplus, count)
+    store_part(out, at, whole(row) - surplus, count)
 
 
 @compiled
 def _tile3(a, i, K, panels, j, out, at, N, count, surplus):
-    rows = (_zero(), _zero(), _zero())
+    rows = (no_sum(), no_sum(), no_sum())
     for k in range(i, i + K, FOUR):
-        rows = _add_three(rows, a, k, K, _columns(panels, j))
+        rows = add_three(rows, a, k, K, columns_at(panels, j))
         j += LINE
     _store_three(rows, out, at, N, count, surplus)
 
 
 @compiled
 def _tile6(a, i, K, panels, j, out, at, N, count, surplus):
-    upper = lower = (_zero(), _zero(), _zero())
+    upper = lower = (no_sum(), no_sum(), no_sum())
     for k in range(i, i + K, FOUR):
-        b = _columns(panels, j)
-        upper = _add_three(upper, a, k, K, b)
-        lower = _add_three(lower, a, k + 3 * K, K, b)
+        b = columns_at(panels, j)
+        upper = add_three(upper, a, k, K, b)
+        lower = add_three(lower, a, k + 3 * K, K, b)
         j += LINE
     _store_three(upper, out, at, N, count, surplus)
     _store_three(lower, out, at + 3 * N, N, count, surplus)
@@ -204,13 +137,13 @@ def _tile6(a, i, K, panels, j, out, at, N, count, surplus):
 
 @compiled
 def _tile12(a, i, K, panels, j, out, at, N, count, surplus):
-    r0 = r3 = r6 = r9 = (_zero(), _zero(), _zero())
+    r0 = r3 = r6 = r9 = (no_sum(), no_sum(), no_sum())
     for k in range(i, i + K, FOUR):
-        b = _columns(panels, j)
-        r0 = _add_three(r0, a, k, K, b)
-        r3 = _add_three(r3, a, k + 3 * K, K, b)
-        r6 = _add_three(r6, a, k + 6 * K, K, b)
-        r9 = _add_three(r9, a, k + 9 * K, K, b)
+        b = columns_at(panels, j)
+        r0 = add_three(r0, a, k, K, b)
+        r3 = add_three(r3, a, k + 3 * K, K, b)
+        r6 = add_three(r6, a, k + 6 * K, K, b)
+        r9 = add_three(r9, a, k + 9 * K, K, b)
         j += LINE
     _store_three(r0, out, at, N, count, surplus)
     _store_three(r3, out, at + 3 * N, N, count, surplus)
@@ -218,25 +151,22 @@ def _tile12(a, i, K, panels, j, out, at, N, count, surplus):
     _store_three(r9, out, at + 9 * N, N, count, surplus)
 
 
-# Of 16 registers, 6 x 2 hold a tile, two the columns, one a row's four numbers, one the products. VNNI has no products
-# to hold, and with one vector for each row takes twice as many rows to hide its latency.
-TALL = 12 if simd.REGISTERS == 32 or HAS_FOURS else 6
 _tile = _tile12 if TALL == 12 else _tile6
 HEIGHT = 96
 """Rows of a that stay in the level-2 cache while all panels pass."""
 
 
 @compiled
-def _multiply(a, panels, out, start, stop):
-    """Columns ``start`` to ``stop`` of all rows, of which ``a`` has those that :func:`_prepare` made."""
+def multiply_ready(a, panels, out, start, stop):
+    """Columns ``start`` to ``stop`` of all rows, of which ``a`` has those that :func:`prepare_rows` made."""
     M, N = out.shape
     K, n = a.shape[1], simd.LANES
     rows, lines, write = a.reshape(-1), panels.reshape(-1), out.reshape(-1)
     for first in range(0, M, HEIGHT):
         for c in range(start, stop, n):
             j = c // PANEL * K * PANEL + c % PANEL * FOUR
-            surplus = _surplus(lines, j, K // FOUR)
-            _multiply_columns(rows, first, min(first + HEIGHT, M), K, lines, j, write, c, N, surplus)
+            too_much = surplus(lines, j, K // FOUR)
+            _multiply_columns(rows, first, min(first + HEIGHT, M), K, lines, j, write, c, N, too_much)
 
 
 @compiled
@@ -257,10 +187,10 @@ def _multiply_columns(a, m, last, K, panels, j, out, c, N, surplus):
 def multiply_panels(a, panels, out):
     """Fill ``out`` with the product."""
     M, K = a.shape
-    ready = np.empty((M, -(-K // FOUR) * FOUR), np.int8 if HAS_FOURS else np.int16)
-    _prepare(a, ready)
+    ready = np.empty((M, -(-K // FOUR) * FOUR), FORM)
+    prepare_rows(a, ready)
     grain = (GRAIN // max(a.size, 1) // PANEL + 1) * PANEL
-    split(lambda i, j: _multiply(ready, panels, out, i, j), out.shape[1], grain)
+    split(lambda i, j: multiply_ready(ready, panels, out, i, j), out.shape[1], grain)
 
 
 @boundary(OPS["int8_matmul_packed"])

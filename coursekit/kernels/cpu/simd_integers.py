@@ -186,3 +186,79 @@ def _sums_of_pairs(builder, kind, x, y):
 
 sum_pairs = _element_by_element("sum_pairs", 2, _sums_of_pairs, accepts=_is_integer)
 """x[0] + x[1], x[2] + x[3], …, and then those of y: the halves that :func:`multiply_pairs` leaves of sums of fours."""
+
+
+def _splat(kind, number):
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def _odd_and_even(builder, vector, wide):
+    """The int32 at odd places and those at even ones, as int64."""
+    both = builder.bitcast(vector, wide)
+    half = _splat(wide, 32)
+    return builder.ashr(both, half), builder.ashr(builder.shl(both, half), half)
+
+
+@intrinsic
+def multiply_shift(typing, x, multiplier, shift):
+    """x · multiplier / 2^shift of vectors of int32, rounded once, halves away from zero.
+
+    The multiplier is 0 or more, the shift from 32 to 62: so the upper half of a product in int64, with half a unit
+    added before, is all that is wanted of it.
+    """
+    if not (x == multiplier == shift == vector_of(types.int32)):
+        return None
+
+    def lower(context, builder, signature, arguments):
+        narrow = arguments[0].type
+        wide = ir.VectorType(ir.IntType(64), x.lanes // 2)
+        one, upper = _splat(wide, 1), _splat(wide, 32)
+        parts = zip(*(_odd_and_even(builder, v, wide) for v in arguments), strict=True)
+        rounded = []
+        for number, by, down in parts:
+            product = builder.mul(number, by)
+            half = builder.shl(one, builder.sub(down, one))
+            below = builder.sext(builder.icmp_signed("<", product, _splat(wide, 0)), wide)
+            rounded.append(builder.add(builder.add(product, half), below))
+        odd, even = rounded
+        high = builder.and_(odd, _splat(wide, -(2**32)))
+        both = builder.bitcast(builder.or_(high, builder.lshr(even, upper)), narrow)
+        return builder.ashr(both, builder.sub(arguments[2], _splat(narrow, 32)))
+
+    return x(x, multiplier, shift), lower
+
+
+@intrinsic
+def store_bytes(typing, array, position, vector):
+    """Write a vector of int32, whose numbers are those of int8, to as many bytes of an array of int8."""
+    if not _is_array(array) or array.dtype != types.int8 or vector != vector_of(types.int32):
+        return None
+
+    def lower(context, builder, signature, arguments):
+        target, where, value = arguments
+        narrow = ir.VectorType(ir.IntType(8), vector.lanes)
+        address = builder.gep(context.make_array(array)(context, builder, target).data, [where])
+        builder.store(builder.trunc(value, narrow), builder.bitcast(address, narrow.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), lower
+
+
+@intrinsic
+def store_first_bytes(typing, array, position, vector, count):
+    """:func:`store_bytes` of the first ``count`` numbers and nothing else, one after the other."""
+    if not _is_array(array) or array.dtype != types.int8 or vector != vector_of(types.int32):
+        return None
+
+    def lower(context, builder, signature, arguments):
+        target, where, value, number = arguments
+        data = context.make_array(array)(context, builder, target).data
+        narrow = builder.trunc(value, ir.VectorType(ir.IntType(8), vector.lanes))
+        for lane in range(vector.lanes):
+            index = ir.IntType(64)(lane)
+            with builder.if_then(builder.icmp_signed("<", index, number)):
+                byte = builder.extract_element(narrow, ir.IntType(32)(lane))
+                builder.store(byte, builder.gep(data, [builder.add(where, index)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector, types.intp), lower

@@ -27,6 +27,14 @@ from coursekit.kernels.ops.integer import INT4_LINEAR, INT8_MATMUL, INT8_MATMUL_
 from coursekit.kernels.ops.linear import BATCHED_MATMUL, LINEAR, LINEAR_PACKED, MATMUL, PACK_LINEAR
 from coursekit.kernels.ops.normalisation import ADD_LAYER_NORM, LAYER_NORM, RMS_NORM, SOFTMAX
 from coursekit.kernels.ops.pooling import AVG_POOL2D, AVG_POOL2D_GRAD, MAX_POOL2D, MAX_POOL2D_GRAD
+from coursekit.kernels.ops.quantised import (
+    INT8_CONV2D,
+    INT8_LINEAR,
+    INT8_MAX_POOL2D,
+    PACK_INT8_FILTERS,
+    QUANTIZE_INT8,
+    REQUANTIZE,
+)
 from coursekit.kernels.ops.recurrence import GRU, LSTM, RNN
 from coursekit.kernels.ops.recurrence_gradients import GRU_GRAD, LSTM_GRAD, RNN_GRAD
 from coursekit.kernels.ops.reduction import LOG_SUM_EXP, REDUCE
@@ -99,5 +107,11 @@ OPS: dict[str, Operation] = {
         GRU_GRAD,
         LINEAR_RECURRENCE,
         ATTENTION_GRAD,
+        QUANTIZE_INT8,
+        REQUANTIZE,
+        INT8_LINEAR,
+        PACK_INT8_FILTERS,
+        INT8_CONV2D,
+        INT8_MAX_POOL2D,
     )
 }

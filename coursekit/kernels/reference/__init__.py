@@ -23,6 +23,14 @@ from coursekit.kernels.reference.linear import linear, linear_packed, pack_linea
 from coursekit.kernels.reference.linear_recurrence import linear_recurrence
 from coursekit.kernels.reference.matmul import matmul
 from coursekit.kernels.reference.pooling import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+from coursekit.kernels.reference.quantised import (
+    int8_conv2d,
+    int8_linear,
+    int8_max_pool2d,
+    pack_int8_filters,
+    quantize_int8,
+    requantize,
+)
 from coursekit.kernels.reference.recurrence import gru, lstm, rnn
 from coursekit.kernels.reference.recurrence_gradients import gru_grad, lstm_grad, rnn_grad
 from coursekit.kernels.reference.reduce import log_sum_exp, reduce
@@ -70,8 +78,11 @@ __all__ = [
     "half_matmul",
     "histogram",
     "int4_linear",
+    "int8_conv2d",
+    "int8_linear",
     "int8_matmul",
     "int8_matmul_packed",
+    "int8_max_pool2d",
     "kmeans_step",
     "layer_norm",
     "layer_norm_grad",
@@ -88,10 +99,13 @@ __all__ = [
     "multiply",
     "pack_int4",
     "pack_int8",
+    "pack_int8_filters",
     "pack_linear",
     "pack_signs",
+    "quantize_int8",
     "reduce",
     "relu",
+    "requantize",
     "rms_norm",
     "rms_norm_grad",
     "rnn",

@@ -11,7 +11,7 @@ from . import assert_agrees
 from .suite import *  # noqa: F403
 from .suite import all_versions
 
-FAMILIES = ("linear", "half", "integer", "binary", "sparse")
+FAMILIES = ("linear", "half", "integer", "quantised", "binary", "sparse")
 MATMUL = OPS["matmul"]
 INF, NAN = np.inf, np.nan
 
