@@ -126,6 +126,10 @@ def pack_bits(codes: torch.Tensor, bits: int) -> torch.Tensor:
 
 def unpack_bits(packed: torch.Tensor, bits: int, count: int) -> torch.Tensor:
     """The first `count` numbers that `pack_bits` packed, int32, (count,)."""
+    if 8 % bits == 0:
+        places = torch.arange(0, 8, bits, dtype=torch.uint8)
+        codes = packed.cpu() if bits == 8 else packed.cpu()[:, None] >> places & 2**bits - 1
+        return codes.reshape(-1)[:count].to(torch.int32)
     stream = np.unpackbits(packed.cpu().numpy(), count=count * bits, bitorder="little")
     places = np.arange(bits, dtype=np.int32)
     return torch.from_numpy((stream.reshape(count, bits).astype(np.int32) << places).sum(1, dtype=np.int32))

@@ -70,9 +70,13 @@ class Int8Dynamic(PackedLayer):
 def quantise_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Each row by its own symmetric grid of 8 bits: int8 of the same shape, and the steps, (rows, 1).
 
-    A row of zeros has the step 0. A row with NaN or infinity gives NaN for the whole row: its step is NaN.
+    A row of zeros has the step 0, a row with NaN or infinity such a step: its results are NaN.
     """
-    top = x.abs().amax(1, keepdim=True) if x.shape[1] else x.new_zeros(len(x), 1)
-    step = torch.where(torch.isfinite(top), top / LARGEST, torch.nan)
-    q = torch.round(x / torch.where(step > 0, step, 1)).clamp_(-LARGEST, LARGEST)
-    return q.nan_to_num_(0).to(torch.int8), step
+    step = (
+        torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True) / LARGEST
+        if x.shape[1]
+        else x.new_zeros(len(x), 1)
+    )
+    # What is divided by a step of 0, NaN or infinity is put aside; its step then tells the product.
+    q = (x / step).nan_to_num_(0).round_().clamp_(-LARGEST, LARGEST)
+    return q.to(torch.int8), step

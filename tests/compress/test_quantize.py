@@ -161,10 +161,12 @@ def test_rows_of_zeros_and_of_no_numbers():
     assert q.tolist()[2] == [-127, 64]
     assert step[0] == 0
     assert step[1].isnan()
+    assert quantise_rows(torch.tensor([[3e-43, -3e-43, 1e-45]]))[0].abs().max() <= 127
     made = Int8Dynamic(linear(2, 3))
     with torch.no_grad():
         assert made(torch.zeros(1, 2)).allclose(made.bias)
-        assert made(torch.tensor([[float("nan"), 1.0]])).isnan().all()
+        for bad in (float("nan"), float("inf")):
+            assert made(torch.tensor([[bad, 1.0]])).isnan().all()
 
 
 @pytest.mark.parametrize("kind", [Int4Linear, Int8Dynamic, BinaryLinear])
