@@ -1,4 +1,4 @@
-"""Lessons go on with what is there where the extras `data` and `compress` are not installed, and say what is lacking."""
+"""Lessons go on with what is there where the extras `data` and `compress` are not installed, and say what lacks."""
 
 from pathlib import Path
 
