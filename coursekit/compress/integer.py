@@ -64,7 +64,7 @@ def to_integer(
         looked at where a range is not given.
     ranges : mapping of str to (float, float), or None
         The lowest and the highest value of each activation that `activation_names` lists; None means those that occur
-        in the calibration data. A range is widened to hold 0, and where an output's step would be less than two of the
+        in the calibration data. A range is widened to hold 0, and where an output's step would be less than four of the
         units of the layer's sums, to that. Names of other layers may be there, too.
 
     Returns

@@ -29,9 +29,9 @@ LONGEST = 2**15
 
 
 def multiplier_and_shift(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers with multiplier / 2^shift nearest to factors from 0 to below one half.
+    """Integers with multiplier / 2^shift nearest to factors from 0 to below a quarter.
 
-    The multiplier has 31 bits, as many as fit, and the shift is from 32 to 62: factors below 2⁻³² have fewer bits, and
+    The multiplier has 31 bits, as many as fit, and the shift is from 33 to 62: factors below 2⁻³² have fewer bits, and
     those below 2⁻⁶³ become 0. Jacob et al. 2018, section 2.2.
 
     Parameters
@@ -47,20 +47,20 @@ def multiplier_and_shift(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     ValueError
-        If a factor is negative, one half or more, or no number.
+        If a factor is negative, a quarter or more, or no number.
     """
     factor = np.asarray(factor, np.float64)
-    if not ((factor >= 0) & (factor < 0.5)).all():
+    if not ((factor >= 0) & (factor < 0.25)).all():
         raise ValueError(
-            f"factor must be from 0 to below 0.5; got {factor.min()} to {factor.max()}: widen the output's range"
+            f"factor must be from 0 to below 0.25; got {factor.min()} to {factor.max()}: widen the output's range"
         )
     exponent = np.frexp(factor)[1]
-    shift = np.where(factor > 0, np.minimum(31 - exponent, 62), 32)
+    shift = np.where(factor > 0, np.minimum(31 - exponent, 62), 33)
     multiplier = np.rint(np.ldexp(factor, shift)).astype(np.int64)
     over = multiplier == 2**31  # rounded up to one bit more
     multiplier, shift = np.where(over, 2**30, multiplier), np.where(over, shift - 1, shift)
-    if (shift < 32).any():  # only just below one half
-        multiplier, shift = np.where(shift < 32, 2**31 - 1, multiplier), np.maximum(shift, 32)
+    if (shift < 33).any():  # only just below a quarter
+        multiplier, shift = np.where(shift < 33, 2**31 - 1, multiplier), np.maximum(shift, 33)
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
@@ -154,7 +154,7 @@ class IntegerLayer(CompressedLayer):
         header["ends"] = LOWEST, HIGHEST
         if target is None:
             return
-        least = np.float32(2.0001 * float(source[0]) * scale.max(initial=0))
+        least = np.float32(4.0001 * float(source[0]) * scale.max(initial=0))
         out_scale, out_zero = target if target[0] >= least else (least, _moved(target, least))
         header["scales"][1], header["zeros"][1] = out_scale, out_zero
         if relu:

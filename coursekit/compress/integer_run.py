@@ -75,24 +75,23 @@ class IntegerModel(nn.Sequential):
         """Remember what plans are made of, so that a change is seen."""
         self._plans = {}
         self._parts = list(self._modules.values())
-        self._states = [
-            (part, part.state, version(part.state)) for part in self._parts if isinstance(part, IntegerLayer)
+        layers = [part for part in self._parts if isinstance(part, IntegerLayer)]
+        self._states = [(part._buffers, part.state, version(part.state)) for part in layers]
+        self._hooks = [
+            hooks for part in self._parts for hooks in (part._forward_hooks, part._forward_pre_hooks)
         ]
-        last = self._states[-1][0] if self._states else None
-        ends = last is not None and all(part.output_scale or part is last for part, *_ in self._states)
-        self._whole = ends and all(isinstance(part, INTEGER) for part in self._parts) and not self._hooked()
+        ends = bool(layers) and all(part.output_scale for part in layers[:-1])
+        self._hooked = any(self._hooks)
+        self._whole = ends and all(isinstance(part, INTEGER) for part in self._parts) and not self._hooked
 
     def _holds(self) -> bool:
-        same = all(part.state is state and version(state) == n for part, state, n in self._states)
-        return same and list(self._modules.values()) == self._parts and self._whole != self._hooked()
-
-    def _hooked(self) -> bool:
-        return any(part._forward_hooks or part._forward_pre_hooks for part in self._parts)
+        for buffers, state, count in self._states:
+            if buffers["state"] is not state or version(state) != count:
+                return False
+        return any(self._hooks) == self._hooked and list(self._modules.values()) == self._parts
 
     def _one_by_one(self, x: torch.Tensor) -> torch.Tensor:
-        last = next((part for part in self if isinstance(part, IntegerLayer)), None)
-        if last is not None and isinstance(self[0], (IntFlatten, IntMaxPool2d)) and x.is_floating_point():
-            pass  # they take floats, too
+        last = None
         for part in self:
             if x.dtype == torch.int8 and not isinstance(part, INTEGER):
                 x = last.dequantized(x)
@@ -101,7 +100,7 @@ class IntegerModel(nn.Sequential):
         return last.dequantized(x) if x.dtype == torch.int8 else x
 
     def __getstate__(self):
-        private = ("_plans", "_parts", "_states", "_whole")
+        private = ("_plans", "_parts", "_states", "_hooks", "_hooked", "_whole")
         return {name: value for name, value in self.__dict__.items() if name not in private}
 
 
@@ -111,6 +110,11 @@ def _as_array(x: torch.Tensor) -> np.ndarray:
     return x.numpy() if not x.requires_grad else x.detach().numpy()
 
 
+def _halves(part: nn.Module | None) -> bool:
+    """Whether this is the pooling that a convolution does itself, before its sums are requantised."""
+    return isinstance(part, IntMaxPool2d) and (part.kernel_size, part.stride, part.padding) == (2, 2, 0)
+
+
 class Plan:
     """The calls for inputs of one shape; each fills memory that the next one reads."""
 
@@ -118,10 +122,17 @@ class Plan:
         first = next(part for part in model if isinstance(part, IntegerLayer))
         self.steps, self.order, self.shape = [], None, shape
         self._quantise(first, shape)
-        for name, part in model.named_children():
+        parts = [(name, part) for name, part in model.named_children() if not isinstance(part, SILENT)]
+        pools = [part for _, part in parts[1:]] + [None]
+        done = None
+        for (name, part), later in zip(parts, pools, strict=True):
+            if part is done:
+                continue
+            self.pool = 2 if isinstance(part, IntConv2d) and _halves(later) else 1
+            done = later if self.pool == 2 else None
             self._add(name, part)
         if self.now.dtype == np.int8:
-            self._leave(model._states[-1][0])
+            self._leave([part for part in model if isinstance(part, IntegerLayer)][-1])
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         self.enter(x)
@@ -145,8 +156,6 @@ class Plan:
             self.steps.append(lambda now=self.now: np.copyto(now, turned))
 
     def _add(self, name, part):
-        if isinstance(part, SILENT):
-            return
         kinds = {IntConv2d: self._convolve, IntMaxPool2d: self._pool, IntFlatten: self._flatten}
         kinds[IntLinear] = self._multiply
         wanted = {IntConv2d: 4, IntMaxPool2d: 4, IntLinear: 2}.get(type(part), 0)
@@ -166,10 +175,10 @@ class Plan:
                 f"{name} wants images of {layer.in_channels} channels and at least {R} x {S} pixels; "
                 f"got {C} of {H} x {W} for an input of shape {self.shape}"
             )
-        self.now = out = np.empty((B, P, Q, layer.shape[0]), np.int8)
-        numbers = (R, S, layer.stride, layer.padding, np.int8(layer.input_zero))
+        self.now = out = np.empty((B, P // self.pool, Q // self.pool, layer.shape[0]), np.int8)
+        numbers = (R, S, layer.stride, layer.padding, np.int8(layer.input_zero), self.pool)
         how = (*layer.ready(), *numbers, layer.output_zero, layer.low, layer.high)
-        each = PRODUCTS // max(prod(out.shape[1:]) * C * R * S, 1) + 1
+        each = PRODUCTS // max(P * Q * layer.shape[0] * C * R * S, 1) + 1
         self.steps.append(lambda: split(lambda i, j: correlate(x, *how, i, j, out), B, each))
 
     def _pool(self, name, part):
@@ -188,7 +197,7 @@ class Plan:
         if self.now.ndim == 4:
             _, H, W, C = self.now.shape
             self.order = np.arange(C * H * W).reshape(C, H, W).transpose(1, 2, 0).reshape(-1).copy()
-        self.now = self.now.reshape(len(self.now), -1)
+        self.now = self.now.reshape(len(self.now), prod(self.now.shape[1:]))
 
     def _multiply(self, name, layer):
         x, N = self.now, layer.shape[0]

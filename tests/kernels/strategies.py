@@ -102,10 +102,51 @@ def pooling(draw, op):
     return {symbol: full[symbol] for a in op.inputs for symbol in a.shape}, options
 
 
+@st.composite
+def to_int8(draw, op):
+    """Any sizes, and ends that are in order."""
+    sizes, _ = draw(any_call(op))
+    low, high = sorted(draw(st.tuples(st.integers(-128, 127), st.integers(-128, 127))))
+    return sizes, {"zero": draw(st.integers(-128, 127)), "low": low, "high": high}
+
+
+@st.composite
+def an_int8_convolution(draw, op):
+    """Filters that fit into the padded image, channels last, pooled or not."""
+    sizes, options = draw(convolution(op))
+    options = {name: options[name] for name in ("stride", "padding")} | {"taps": (sizes["R"], sizes["S"])}
+    options |= {"fill": draw(st.integers(-128, 127)), "pool": draw(st.sampled_from([1, 2]))}
+    sizes = {name: sizes[name] for name in "BHWC"} | {"N": draw(edges)}
+    sizes["H"], sizes["W"] = (max(sizes[n], t) for n, t in zip("HW", options["taps"], strict=True))
+    return sizes, options | draw(to_int8(op))[1]
+
+
+@st.composite
+def int8_pooling(draw, op):
+    sizes, options = draw(pooling(OPS["max_pool2d"]))
+    return sizes, options
+
+
 # Operations whose sizes or options hang together have a strategy of their own: name -> function of op.
 OWN = {
     "embedding": a_look_up,
     "int8_matmul_packed": a_packed_product,
+    "quantize_int8": lambda op: st.tuples(
+        any_call(op).map(lambda call: call[0]),
+        st.fixed_dictionaries(
+            {"scale": st.sampled_from([0.01, 0.1, 1.0]), "zero": st.integers(-128, 127)},
+        ),
+    ),
+    "requantize": to_int8,
+    "int8_linear": lambda op: st.tuples(
+        st.fixed_dictionaries({"M": edges, "K": edges, "N": edges}), to_int8(op).map(lambda call: call[1])
+    ),
+    "pack_int8_filters": lambda op: st.tuples(
+        st.fixed_dictionaries({"K": edges, "C": edges, "R": edges.filter(bool), "S": edges.filter(bool)}),
+        st.just({}),
+    ),
+    "int8_conv2d": an_int8_convolution,
+    "int8_max_pool2d": int8_pooling,
     "csr_matmul": lambda op: a_sparse_product(op, 1),
     "block_sparse_matmul": lambda op: a_sparse_product(op, 8),
     "two_four_matmul": lambda op: st.tuples(

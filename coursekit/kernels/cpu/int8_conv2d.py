@@ -12,7 +12,7 @@ from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.int8_linear import multiply_rows
 from coursekit.kernels.cpu.int8_sums import FORM, SIGN, turn_sign
-from coursekit.kernels.cpu.requantize import rescale_one
+from coursekit.kernels.cpu.requantize import rescale_one, scale_table
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
 from coursekit.kernels.ops.integer import FOUR
@@ -101,6 +101,7 @@ def int8_conv2d_textbook(
     stride=1,
     padding=0,
     fill=0,
+    pool=1,
     zero=0,
     low=-128,
     high=127,
@@ -108,7 +109,11 @@ def int8_conv2d_textbook(
 ):
     """:func:`int8_conv2d` as it is defined: a question at each tap whether it is inside the image."""
     geometry = (*taps, stride, padding, np.int8(fill))
-    _textbook(x, panels, bias, multiplier, shift, *geometry, zero, low, high, out)
+    B, P, Q, N = out.shape
+    whole = np.empty((B, P * pool, Q * pool, N), np.int8) if pool > 1 else out
+    _textbook(x, panels, bias, multiplier, shift, *geometry, zero, low, high, whole)
+    if pool > 1:
+        out[...] = whole.reshape(B, P, pool, Q, pool, N).max((2, 4), initial=-128)
 
 
 @compiled
@@ -124,33 +129,41 @@ def _widen(image, padding, fill, ready):
 
 
 @compiled
-def _tables(P, Q, stride, R, fours, C, wide, starts, steps):
-    """Where the windows begin in an image of rows of ``wide`` numbers, and where each four of a window stands."""
+def _tables(P, Q, stride, pool, R, fours, C, wide, starts, steps):
+    """Where the windows begin in an image of rows of ``wide`` numbers, and where each four of a window stands.
+
+    Windows whose results are pooled stand side by side.
+    """
+    i = 0
     for p in range(P):
         for q in range(Q):
-            starts[p * Q + q] = p * stride * wide + q * stride * C
+            for down in range(pool):
+                for right in range(pool):
+                    row, column = (p * pool + down) * stride, (q * pool + right) * stride
+                    starts[i] = row * wide + column * C
+                    i += 1
     for r in range(R):
-        for i in range(fours):
-            steps[r * fours + i] = r * wide + i * FOUR
+        for k in range(fours):
+            steps[r * fours + k] = r * wide + k * FOUR
 
 
 @compiled
 def correlate(
-    x, panels, bias, multiplier, shift, R, S, stride, padding, fill, zero, low, high, first, stop, out
+    x, panels, bias, multiplier, shift, R, S, stride, padding, fill, pool, zero, low, high, first, stop, out
 ):
     """Images ``first`` to ``stop``."""
     _, P, Q, N = out.shape
     _, H, W, C = x.shape
     wide = (W + 2 * padding) * C
-    starts, steps = np.empty(P * Q, np.int64), np.empty(panels.shape[1], np.int64)
-    _tables(P, Q, stride, R, -(-S * C // FOUR), C, wide, starts, steps)
+    starts, steps = np.empty(P * Q * pool * pool, np.int64), np.empty(panels.shape[1], np.int64)
+    _tables(P, Q, stride, pool, R, -(-S * C // FOUR), C, wide, starts, steps)
     ready = np.empty((H + 2 * padding) * wide + FOUR, FORM)
     ready[:] = SIGN
-    how = (bias, multiplier, shift, zero, low, high)
+    table = scale_table(bias, multiplier, shift, zero, low, high)
     lines, write = panels.reshape(-1), out.reshape(-1)
     for b in range(first, stop):
         _widen(x[b], padding, fill, ready)
-        multiply_rows(ready, starts, steps, lines, how, N, 0, N, write, b * P * Q * N)
+        multiply_rows(ready, starts, steps, lines, table, pool == 2, N, 0, N, write, b * P * Q * N)
 
 
 @boundary(OPS["int8_conv2d"])
@@ -165,6 +178,7 @@ def int8_conv2d(
     stride=1,
     padding=0,
     fill=0,
+    pool=1,
     zero=0,
     low=-128,
     high=127,
@@ -184,11 +198,12 @@ def int8_conv2d(
         stride: pixels from one place of the filter to the next.
         padding: pixels of ``fill`` on all four sides.
         fill: what stands for 0 in x.
+        pool: 2 for the largest of each square of 2 x 2 results, an odd row or column left out; 1 for all of them.
         zero, low, high: as :func:`requantize` takes them.
         out: shape (B, P, Q, N), int8, filled and returned where given; it must not share memory with the others.
 
     Returns:
-        Shape (B, P, Q, N), int8, with P = (H + 2·padding − R) // stride + 1, and Q likewise.
+        Shape (B, P, Q, N), int8, with P = ((H + 2·padding − R) // stride + 1) // pool, and Q likewise.
 
     Raises:
         TypeError: an argument is no array, or of another kind or dtype; an option is of another type.
@@ -196,8 +211,8 @@ def int8_conv2d(
             written without harm.
     """
     R, S = taps
-    geometry = (R, S, int(stride), int(padding), np.int8(fill), int(zero), int(low), int(high))
-    each = max(out[:1].size * x.shape[3] * R * S, 1)
+    geometry = (R, S, int(stride), int(padding), np.int8(fill), int(pool), int(zero), int(low), int(high))
+    each = max(out[:1].size * pool**2 * x.shape[3] * R * S, 1)
     split(
         lambda i, j: correlate(x, panels, bias, multiplier, shift, *geometry, i, j, out),
         len(out),

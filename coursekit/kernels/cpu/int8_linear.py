@@ -22,8 +22,9 @@ from coursekit.kernels.cpu.int8_sums import (
     whole,
 )
 from coursekit.kernels.cpu.pack_int8 import LINE
-from coursekit.kernels.cpu.requantize import load_scale, rescale_one, store_rescaled
+from coursekit.kernels.cpu.requantize import FIELDS, rescale_one, scale_table, store_rescaled
 from coursekit.kernels.cpu.rows import GRAIN
+from coursekit.kernels.cpu.simd import maximum
 from coursekit.kernels.cpu.simd_integers import load_four
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
@@ -49,103 +50,94 @@ def int8_linear_textbook(x, panels, bias, multiplier, shift, *, zero=0, low=-128
 
 
 @compiled(inline=True)
-def _add_rows(three, a, i, b):
-    """Three rows' products, from the positions i."""
-    r0 = add_products(three[0], load_four(a, i[0]), b)
-    r1 = add_products(three[1], load_four(a, i[1]), b)
-    return r0, r1, add_products(three[2], load_four(a, i[2]), b)
+def _no_sums():
+    return no_sum(), no_sum(), no_sum(), no_sum()
 
 
 @compiled(inline=True)
-def _later(i, step):
-    return i[0] + step, i[1] + step, i[2] + step
+def _add_rows(rows, a, i, step, b):
+    """Four rows' products, ``step`` after their beginnings i."""
+    r0 = add_products(rows[0], load_four(a, i[0] + step), b)
+    r1 = add_products(rows[1], load_four(a, i[1] + step), b)
+    r2 = add_products(rows[2], load_four(a, i[2] + step), b)
+    return r0, r1, r2, add_products(rows[3], load_four(a, i[3] + step), b)
 
 
 @compiled(inline=True)
-def _starts(starts, m):
-    return starts[m], starts[m + 1], starts[m + 2]
+def _begin(starts, m):
+    return starts[m], starts[m + 1], starts[m + 2], starts[m + 3]
 
 
 @compiled(inline=True)
-def _store_rows(three, out, at, N, count, scale):
-    store_rescaled(out, at, whole(three[0]), scale, count)
-    store_rescaled(out, at + N, whole(three[1]), scale, count)
-    store_rescaled(out, at + 2 * N, whole(three[2]), scale, count)
+def _store_rows(rows, pooled, out, at, N, less, table, t, count):
+    """Four rows of results, or the largest of them: multipliers are not negative, so sums are in their order."""
+    r0, r1, r2, r3 = whole(rows[0]), whole(rows[1]), whole(rows[2]), whole(rows[3])
+    if pooled:
+        store_rescaled(out, at, maximum(maximum(r0, r1), maximum(r2, r3)) - less, table, t, count)
+    else:
+        store_rescaled(out, at, r0 - less, table, t, count)
+        store_rescaled(out, at + N, r1 - less, table, t, count)
+        store_rescaled(out, at + 2 * N, r2 - less, table, t, count)
+        store_rescaled(out, at + 3 * N, r3 - less, table, t, count)
 
 
-@compiled
-def _tile1(a, starts, m, steps, panels, j, out, at, N, count, scale):
+@compiled(inline=True)
+def _tile1(a, starts, m, steps, panels, j, out, at, less, table, t, count):
     row, i = no_sum(), starts[m]
     for q in range(steps.size):
         row = add_products(row, load_four(a, i + steps[q]), columns_at(panels, j + q * LINE))
-    store_rescaled(out, at, whole(row), scale, count)
+    store_rescaled(out, at, whole(row) - less, table, t, count)
 
 
-@compiled
-def _tile3(a, starts, m, steps, panels, j, out, at, N, count, scale):
-    rows, i = (no_sum(), no_sum(), no_sum()), _starts(starts, m)
+@compiled(inline=True)
+def _tile4(a, starts, m, steps, panels, j, pooled, out, at, N, less, table, t, count):
+    rows, i = _no_sums(), _begin(starts, m)
     for q in range(steps.size):
-        rows = _add_rows(rows, a, _later(i, steps[q]), columns_at(panels, j + q * LINE))
-    _store_rows(rows, out, at, N, count, scale)
+        rows = _add_rows(rows, a, i, steps[q], columns_at(panels, j + q * LINE))
+    _store_rows(rows, pooled, out, at, N, less, table, t, count)
 
 
-@compiled
-def _tile6(a, starts, m, steps, panels, j, out, at, N, count, scale):
-    r0 = r3 = (no_sum(), no_sum(), no_sum())
-    i0, i3 = _starts(starts, m), _starts(starts, m + 3)
-    for q in range(steps.size):
-        b, step = columns_at(panels, j + q * LINE), steps[q]
-        r0 = _add_rows(r0, a, _later(i0, step), b)
-        r3 = _add_rows(r3, a, _later(i3, step), b)
-    _store_rows(r0, out, at, N, count, scale)
-    _store_rows(r3, out, at + 3 * N, N, count, scale)
-
-
-@compiled
-def _tile12(a, starts, m, steps, panels, j, out, at, N, count, scale):
-    r0 = r3 = r6 = r9 = (no_sum(), no_sum(), no_sum())
-    i0, i3, i6, i9 = (
-        _starts(starts, m),
-        _starts(starts, m + 3),
-        _starts(starts, m + 6),
-        _starts(starts, m + 9),
-    )
+@compiled(inline=True)
+def _tile12(a, starts, m, steps, panels, j, pooled, out, at, N, less, table, t, count):
+    r0 = r4 = r8 = _no_sums()
+    i0, i4, i8 = _begin(starts, m), _begin(starts, m + 4), _begin(starts, m + 8)
     for q in range(steps.size):
         b, step = columns_at(panels, j + q * LINE), steps[q]
-        r0 = _add_rows(r0, a, _later(i0, step), b)
-        r3 = _add_rows(r3, a, _later(i3, step), b)
-        r6 = _add_rows(r6, a, _later(i6, step), b)
-        r9 = _add_rows(r9, a, _later(i9, step), b)
-    _store_rows(r0, out, at, N, count, scale)
-    _store_rows(r3, out, at + 3 * N, N, count, scale)
-    _store_rows(r6, out, at + 6 * N, N, count, scale)
-    _store_rows(r9, out, at + 9 * N, N, count, scale)
+        r0 = _add_rows(r0, a, i0, step, b)
+        r4 = _add_rows(r4, a, i4, step, b)
+        r8 = _add_rows(r8, a, i8, step, b)
+    later = N if pooled else 4 * N
+    _store_rows(r0, pooled, out, at, N, less, table, t, count)
+    _store_rows(r4, pooled, out, at + later, N, less, table, t, count)
+    _store_rows(r8, pooled, out, at + 2 * later, N, less, table, t, count)
 
 
-_tile = _tile12 if TALL == 12 else _tile6
+WIDE = TALL == 12
+"""Whether twelve rows fit the registers; where six do, four are as fast: loads do not wait for products."""
 
 
 @compiled
-def multiply_rows(a, starts, steps, panels, how, N, first, stop, out, at):
-    """Columns ``first`` to ``stop`` of the rows that begin at ``starts``, written to ``out`` from position ``at`` on.
+def multiply_rows(a, starts, steps, panels, table, pooled, N, first, stop, out, at):
+    """Columns ``first`` to ``stop`` of N for the rows that begin at ``starts``, written to ``out`` from ``at`` on.
 
-    ``a`` is in the form of :func:`turn_sign`; ``how`` is (bias, multiplier, shift, zero, low, high).
+    ``a`` is in the form of :func:`turn_sign`; ``table`` is that of :func:`scale_table`. Where ``pooled``, only the
+    largest of each four rows is written, and there are whole fours of them.
     """
+    each = 4 if pooled else 1
     for c in range(first, stop, simd.LANES):
-        j = c // PANEL * steps.size * LINE + c % PANEL * FOUR
-        bias, multiplier, shift, zero, low, high = load_scale(*how[:3], c, *how[3:])
-        scale = (bias - surplus(panels, j, steps.size), multiplier, shift, zero, low, high)
+        j, t = c // PANEL * steps.size * LINE + c % PANEL * FOUR, c * FIELDS
+        less = surplus(panels, j, steps.size)
         m = 0
         while m < starts.size:
-            where = at + m * N + c
-            if starts.size - m >= TALL:
-                _tile(a, starts, m, steps, panels, j, out, where, N, N - c, scale)
-                m += TALL
-            elif starts.size - m >= 3:
-                _tile3(a, starts, m, steps, panels, j, out, where, N, N - c, scale)
-                m += 3
+            where = at + m // each * N + c
+            if WIDE and starts.size - m >= 12:
+                _tile12(a, starts, m, steps, panels, j, pooled, out, where, N, less, table, t, N - c)
+                m += 12
+            elif starts.size - m >= 4:
+                _tile4(a, starts, m, steps, panels, j, pooled, out, where, N, less, table, t, N - c)
+                m += 4
             else:
-                _tile1(a, starts, m, steps, panels, j, out, where, N, N - c, scale)
+                _tile1(a, starts, m, steps, panels, j, out, where, less, table, t, N - c)
                 m += 1
 
 
@@ -161,13 +153,13 @@ def multiply_matrix(x, panels, bias, multiplier, shift, zero, low, high, first, 
     ready = np.empty(min(M, HEIGHT) * depth, FORM)
     ready[:] = SIGN
     starts, steps = np.arange(0, ready.size, max(depth, 1)), np.arange(0, depth, FOUR)
-    how, write = (bias, multiplier, shift, zero, low, high), out.reshape(-1)
+    table, write = scale_table(bias, multiplier, shift, zero, low, high), out.reshape(-1)
     for top in range(0, M, HEIGHT):
         rows = min(M - top, HEIGHT)
         for m in range(rows):
             turn_sign(x[top + m], ready[m * depth : m * depth + K])
         begin = starts[:rows] if depth else np.zeros(rows, np.int64)
-        multiply_rows(ready, begin, steps, panels.reshape(-1), how, N, first, stop, write, top * N)
+        multiply_rows(ready, begin, steps, panels.reshape(-1), table, False, N, first, stop, write, top * N)
 
 
 @boundary(OPS["int8_linear"])

@@ -1,9 +1,8 @@
 """Sums in int32 brought to int8 by a multiplication and a shift: one by one, and on vectors.
 
-A factor below one half is multiplier / 2^shift, with a multiplier of 31 bits. The product of two int32 fits int64; half
-a unit is added before the shift, and one less where the product is negative, which rounds halves away from zero. The
-shift is at least 32, so that only the upper half of
-each product is kept, and a register holds as many numbers as before.
+A factor below a quarter is multiplier / 2^shift, with a multiplier of 31 bits. The product of two int32 fits int64;
+half a unit is added before the shift, and one less where the product is negative, which rounds halves away from zero.
+The shift is at least 33, so that only the upper half of each product counts, half a unit included.
 """
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from coursekit.kernels.cpu.arrays import boundary
 from coursekit.kernels.cpu.compiler import compiled
 from coursekit.kernels.cpu.rows import load_part, rows_and_grain
-from coursekit.kernels.cpu.simd import LANES, broadcast, maximum, minimum, width
+from coursekit.kernels.cpu.simd import LANES, load, maximum, minimum
 from coursekit.kernels.cpu.simd_integers import multiply_shift, store_bytes, store_first_bytes
 from coursekit.kernels.cpu.threads import split
 from coursekit.kernels.ops import OPS
@@ -40,26 +39,35 @@ def requantize_textbook(x, bias, multiplier, shift, *, zero=0, low=-128, high=12
     _textbook(x, bias, multiplier, shift, zero, low, high, out)
 
 
+FIELDS = 7
+"""Vectors of the table for each register of columns: bias, multiplier, half a unit, shift, zero, low and high."""
+
+
+@compiled
+def scale_table(bias, multiplier, shift, zero, low, high):
+    """All that columns are rescaled by, side by side for each register of them.
+
+    It is read anew for each result. A multiplier that stays in a register is one of which the compiler forgets that it
+    has 32 bits, and then a product of 64 bits takes three of 32.
+    """
+    table = np.zeros((-(-bias.size // LANES), FIELDS, LANES), np.int32)
+    for n in range(bias.size):
+        block, lane = table[n // LANES], n % LANES
+        block[0, lane], block[1, lane] = bias[n], multiplier[n]
+        block[2, lane], block[3, lane] = np.int32(1) << (shift[n] - 33), shift[n] - 32
+        block[4, lane], block[5, lane], block[6, lane] = zero, low, high
+    return table.reshape(-1)
+
+
 @compiled(inline=True)
-def load_scale(bias, multiplier, shift, c, zero, low, high):
-    """What columns from c on are rescaled by, in registers; zeros beyond the last column."""
-    count = bias.size - c
-    return (
-        load_part(bias, c, count),
-        load_part(multiplier, c, count),
-        maximum(load_part(shift, c, count), broadcast(np.int32(32))),
-        broadcast(np.int32(zero)),
-        broadcast(np.int32(low)),
-        broadcast(np.int32(high)),
+def store_rescaled(out, at, total, table, t, count):
+    """The vector ``total`` brought to int8 by the table from t on, and its first ``count`` numbers written."""
+    n = LANES
+    steps = multiply_shift(
+        total + load(table, t), load(table, t + n), load(table, t + 2 * n), load(table, t + 3 * n)
     )
-
-
-@compiled(inline=True)
-def store_rescaled(out, at, total, scale, count):
-    """The vector ``total`` brought to int8, and its first ``count`` numbers written."""
-    bias, multiplier, shift, zero, low, high = scale
-    steps = multiply_shift(total + bias, multiplier, shift) + zero
-    steps = minimum(maximum(steps, low), high)
+    steps = maximum(steps + load(table, t + 4 * n), load(table, t + 5 * n))
+    steps = minimum(steps, load(table, t + 6 * n))
     if count >= LANES:
         store_bytes(out, at, steps)
     else:
@@ -70,10 +78,11 @@ def store_rescaled(out, at, total, scale, count):
 def _vectors(x, bias, multiplier, shift, zero, low, high, out):
     M, N = x.shape
     read, write = x.reshape(-1), out.reshape(-1)
-    for c in range(0, N, width(bias)):
-        scale = load_scale(bias, multiplier, shift, c, zero, low, high)
-        for m in range(M):
-            store_rescaled(write, m * N + c, load_part(read, m * N + c, N - c), scale, N - c)
+    table = scale_table(bias, multiplier, shift, zero, low, high)
+    for m in range(M):
+        for c in range(0, N, LANES):
+            total = load_part(read, m * N + c, N - c)
+            store_rescaled(write, m * N + c, total, table, c * FIELDS, N - c)
 
 
 @boundary(OPS["requantize"])
@@ -88,7 +97,7 @@ def requantize(x, bias, multiplier, shift, *, zero=0, low=-128, high=127, out=No
         x: shape (M, N), int32; NumPy array or torch tensor on the CPU.
         bias: shape (N,), int32, of the same kind; added modulo 2³².
         multiplier: shape (N,), int32, 0 or more: that of column n divided by 2^shift[n] is what x is multiplied by.
-        shift: shape (N,), int32, each from 32 to 62.
+        shift: shape (N,), int32, each from 33 to 62.
         zero: added to the quotient: the integer that stands for 0.
         low: the smallest result.
         high: the largest result.

@@ -193,39 +193,34 @@ def _splat(kind, number):
 
 
 def _odd_and_even(builder, vector, wide):
-    """The int32 at odd places and those at even ones, as int64."""
+    """The numbers of 32 bits at odd places and those at even ones, without a sign, as int64."""
     both = builder.bitcast(vector, wide)
-    half = _splat(wide, 32)
-    return builder.ashr(both, half), builder.ashr(builder.shl(both, half), half)
+    return builder.lshr(both, _splat(wide, 32)), builder.and_(both, _splat(wide, 2**32 - 1))
 
 
 @intrinsic
-def multiply_shift(typing, x, multiplier, shift):
-    """x · multiplier / 2^shift of vectors of int32, rounded once, halves away from zero.
+def multiply_shift(typing, x, multiplier, half, down):
+    """(|x| · multiplier / 2³² + half) / 2^down with the sign of x, of vectors of int32; both quotients are whole ones.
 
-    The multiplier is 0 or more, the shift from 32 to 62: so the upper half of a product in int64, with half a unit
-    added before, is all that is wanted of it.
+    The multiplier is 0 or more. With half = 2^(down - 1) this is x · multiplier / 2^(32 + down), rounded once, halves
+    away from zero: what is lost first is less than any half.
     """
-    if not (x == multiplier == shift == vector_of(types.int32)):
+    if not (x == multiplier == half == down == vector_of(types.int32)):
         return None
 
     def lower(context, builder, signature, arguments):
-        narrow = arguments[0].type
-        wide = ir.VectorType(ir.IntType(64), x.lanes // 2)
-        one, upper = _splat(wide, 1), _splat(wide, 32)
-        parts = zip(*(_odd_and_even(builder, v, wide) for v in arguments), strict=True)
-        rounded = []
-        for number, by, down in parts:
-            product = builder.mul(number, by)
-            half = builder.shl(one, builder.sub(down, one))
-            below = builder.sext(builder.icmp_signed("<", product, _splat(wide, 0)), wide)
-            rounded.append(builder.add(builder.add(product, half), below))
-        odd, even = rounded
-        high = builder.and_(odd, _splat(wide, -(2**32)))
-        both = builder.bitcast(builder.or_(high, builder.lshr(even, upper)), narrow)
-        return builder.ashr(both, builder.sub(arguments[2], _splat(narrow, 32)))
+        number, by, unit, shift = arguments
+        narrow, wide = number.type, ir.VectorType(ir.IntType(64), x.lanes // 2)
+        sign = builder.ashr(number, _splat(narrow, 31))
+        size = builder.sub(builder.xor(number, sign), sign)
+        pairs = zip(_odd_and_even(builder, size, wide), _odd_and_even(builder, by, wide), strict=True)
+        odd, even = (builder.mul(a, b) for a, b in pairs)
+        odd = builder.and_(odd, _splat(wide, -(2**32)))
+        upper = builder.bitcast(builder.or_(odd, builder.lshr(even, _splat(wide, 32))), narrow)
+        steps = builder.lshr(builder.add(upper, unit), shift)
+        return builder.sub(builder.xor(steps, sign), sign)
 
-    return x(x, multiplier, shift), lower
+    return x(x, multiplier, half, down), lower
 
 
 @intrinsic

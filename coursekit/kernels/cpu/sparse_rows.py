@@ -30,6 +30,13 @@ def _never_falls(starts):
     return not falls
 
 
+@compiled
+def pattern_fits(columns, starts, K):
+    """Whether :func:`check_pattern` would find nothing wrong, for kernels that ask on the way."""
+    whole = starts[0] == 0 and starts[-1] == columns.size
+    return whole and _never_falls(starts) and _all_within(columns, K)
+
+
 def check_pattern(name: str, columns: np.ndarray, starts: np.ndarray, K: int) -> None:
     """ValueError unless each row's numbers are some of those stored, and each one's column is one of K."""
     if starts[0] != 0 or starts[-1] != columns.size:

@@ -1,7 +1,7 @@
 """Layers whose numbers are integers from end to end: int8 between them, int32 within, and no float anywhere.
 
 A real number r is written as scale · (q − zero) with q an int8. A layer sums products of int8 in int32 and has to
-bring the sum back to int8, in the scale of what comes next: that is a multiplication by a constant below one half,
+bring the sum back to int8, in the scale of what comes next: that is a multiplication by a constant below a quarter,
 done as an integer multiplication and a shift. Jacob et al., "Quantization and training of neural networks for
 efficient integer-arithmetic-only inference", CVPR 2018, section 2.2.
 """
@@ -10,13 +10,13 @@ from math import log2
 
 import numpy as np
 
-from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, standard_normal
+from coursekit.kernels.contract import Array, Case, Operation, Option, Tolerance, one_of, standard_normal
 from coursekit.kernels.ops.convolution import NOT_NEGATIVE, POSITIVE, places
 from coursekit.kernels.ops.integer import EXACT, FOUR, PRODUCTS
 from coursekit.kernels.ops.linear import PANEL
 
 LOWEST, HIGHEST = -128, 127
-SHIFTS = (32, 62)
+SHIFTS = (33, 62)
 """The shifts that requantisation knows, from the first to the last."""
 
 
@@ -82,7 +82,7 @@ def _scaled_inputs(rng, terms, N):
     """Bias, multiplier and shift that spread sums of so many products over int8, and somewhat beyond."""
     bias = rng.integers(-(2**14), 2**14, N, np.int32)
     multiplier = rng.integers(2**30, 2**31, N, np.int32)
-    middle = 32 + max(round(log2(54 * max(terms, 1) ** 0.5)), 0)
+    middle = 34 + max(round(log2(54 * max(terms, 1) ** 0.5)) - 2, 0)
     return bias, multiplier, rng.integers(middle - 1, middle + 2, N).astype(np.int32)
 
 
@@ -227,6 +227,7 @@ def _derive_conv(s, options):
             f"int8_conv2d: filters of {options['taps'][0]} x {options['taps'][1]} taps must fit into x of "
             f"{s['H']} x {s['W']} pixels with padding {options['padding']}"
         )
+    P, Q = P // options["pool"], Q // options["pool"]
     return {"P": P, "Q": Q, **_panel_sizes(0, s["N"]), "T": _terms(options["taps"], s["C"])}
 
 
@@ -240,6 +241,7 @@ def _int8_conv2d(
     stride=1,
     padding=0,
     fill=0,
+    pool=1,
     zero=0,
     low=LOWEST,
     high=HIGHEST,
@@ -250,7 +252,18 @@ def _int8_conv2d(
     around = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     x = np.pad(np.int64(x), around, constant_values=fill)
     windows = np.lib.stride_tricks.sliding_window_view(x, taps, (1, 2))[:, ::stride, ::stride]
-    return rescale(np.einsum("bpqcrs,rscn->bpqn", windows, weight), bias, multiplier, shift, zero, low, high)
+    total = np.einsum("bpqcrs,rscn->bpqn", windows, weight)
+    steps = rescale(total, bias, multiplier, shift, zero, low, high)
+    B, P, Q, N = steps.shape
+    squares = steps[:, : P // pool * pool, : Q // pool * pool].reshape(B, P // pool, pool, Q // pool, pool, N)
+    return squares.max((2, 4), initial=LOWEST)
+
+
+def _count_conv(s, options):
+    """Products and sums of each place, and a requantisation of what pooling leaves of them."""
+    R, S = options["taps"]
+    left = s["B"] * s["P"] * s["Q"] * s["N"]
+    return left * (2 * s["C"] * R * S * options["pool"] ** 2 + 6)
 
 
 def _conv_inputs(rng, op, sizes, dtype):
@@ -270,7 +283,7 @@ def _conv_case(name, use, image, N, taps, **options):
 
 INT8_CONV2D = Operation(
     name="int8_conv2d",
-    formula="out = requantize(Σ x[b, p·stride + r − padding, q·stride + s − padding, c] · weight[n, c, r, s], …)",
+    formula="out = requantize(Σ x[b, p·stride + r − padding, q·stride + …, c] · weight[n, c, r, s], …), pooled",
     inputs=(
         Array("x", ("B", "H", "W", "C"), "int8"),
         Array("panels", ("G", "T", "16", "4"), "int8"),
@@ -282,21 +295,25 @@ INT8_CONV2D = Operation(
         "stride": POSITIVE,
         "padding": NOT_NEGATIVE,
         "fill": _int8(0),
+        "pool": one_of(1, 2),
         **TARGET,
     },
     derive=lambda s, options: {**_derive_conv(s, options), "taps": options["taps"]},
     reference=_int8_conv2d,
-    count=lambda s, options: (
-        s["B"] * s["P"] * s["Q"] * s["N"] * (2 * s["C"] * options["taps"][0] * options["taps"][1] + 6)
-    ),
+    count=_count_conv,
     tolerance=EXACT,
     sample=_conv_inputs,
     cases=(
         _conv_case("1 to 16, 28x28, 5x5", "benchmark", (64, 28, 28, 1), 16, (5, 5), zero=-128, low=-128),
         _conv_case("16 to 32, 12x12, 5x5", "benchmark", (64, 12, 12, 16), 32, (5, 5), zero=-128, low=-128),
+        _conv_case(
+            "1 to 16 and pooled", "benchmark", (64, 28, 28, 1), 16, (5, 5), pool=2, zero=-128, low=-128
+        ),
         _conv_case("64 to 64, 56x56, 3x3", "benchmark", (1, 56, 56, 64), 64, (3, 3), padding=1),
         _conv_case("3x3, padded", "test", (2, 13, 11, 5), 7, (3, 3), padding=1, fill=-9, zero=4),
         _conv_case("stride 2", "test", (2, 17, 20, 3), 19, (3, 2), stride=2, padding=3, fill=127),
+        _conv_case("pooled", "test", (2, 14, 11, 3), 19, (3, 3), pool=2, padding=1, fill=-4, zero=9, low=9),
+        _conv_case("nothing left by pooling", "test", (2, 3, 5, 3), 4, (3, 3), pool=2),
         _conv_case("one tap", "test", (3, 6, 5, 33), 17, (1, 1), low=-5, high=60),
         _conv_case("as large as the image", "test", (2, 4, 5, 3), 6, (4, 5)),
         _conv_case("nothing but padding", "test", (1, 1, 1, 2), 3, (3, 3), padding=3, fill=7),

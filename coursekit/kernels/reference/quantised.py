@@ -44,7 +44,7 @@ def requantize(x, bias, multiplier, shift, *, zero=0, low=-128, high=127, out=No
         x: shape (M, N), int32; NumPy array or torch tensor.
         bias: shape (N,), int32, of the same kind; added modulo 2³².
         multiplier: shape (N,), int32, 0 or more: that of column n divided by 2^shift[n] is what x is multiplied by.
-        shift: shape (N,), int32, each from 32 to 62.
+        shift: shape (N,), int32, each from 33 to 62.
         zero: added to the quotient: the integer that stands for 0.
         low: the smallest result.
         high: the largest result.
@@ -117,6 +117,7 @@ def int8_conv2d(
     stride=1,
     padding=0,
     fill=0,
+    pool=1,
     zero=0,
     low=-128,
     high=127,
@@ -132,11 +133,12 @@ def int8_conv2d(
         stride: pixels from one place of the filter to the next.
         padding: pixels of ``fill`` on all four sides.
         fill: what stands for 0 in x.
+        pool: 2 for the largest of each square of 2 x 2 results, an odd row or column left out; 1 for all of them.
         zero, low, high: as :func:`requantize` takes them.
         out: shape (B, P, Q, N), int8, filled and returned where given; it must not share memory with the others.
 
     Returns:
-        Shape (B, P, Q, N), int8, with P = (H + 2·padding − R) // stride + 1, and Q likewise.
+        Shape (B, P, Q, N), int8, with P = ((H + 2·padding − R) // stride + 1) // pool, and Q likewise.
 
     Raises:
         TypeError: an argument is no array, or of another kind or dtype; an option is of another type.
@@ -144,13 +146,19 @@ def int8_conv2d(
     """
     R, S = taps
     C = x.shape[3]
-    B, P, Q, N = out.shape
+    N = out.shape[3]
     width = -(-S * C // 4) * 4
     weight = unpack_int8(panels, R * width, N).reshape(R, width, N)[:, : S * C].reshape(R * S * C, N)
     padded = functional.pad(x.double(), (0, 0, *[padding] * 4), value=fill)
     windows = padded.unfold(1, R, stride).unfold(2, S, stride).permute(0, 1, 2, 4, 5, 3)
+    B, P, Q = windows.shape[:3]
     total = torch.mm(windows.reshape(B * P * Q, R * S * C), weight.double()).long()
-    _rescale(total, bias, multiplier, shift, zero, low, high, out.view(B * P * Q, N))
+    steps = torch.empty(B, P, Q, N, dtype=torch.int8, device=x.device)
+    _rescale(total, bias, multiplier, shift, zero, low, high, steps.view(B * P * Q, N))
+    if pool == 1:
+        out.copy_(steps)
+    elif out.numel():
+        out.copy_(steps.unfold(1, pool, pool).unfold(2, pool, pool).amax((-2, -1)))
 
 
 @boundary(OPS["int8_max_pool2d"])
