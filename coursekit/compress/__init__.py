@@ -17,6 +17,7 @@ module             what it holds
 =================  ==================================================================================================
 """
 
+from .calibrate import find_range
 from .designs import bottleneck, separable
 from .distill import Distillation, born_again, distill
 from .files import load, save, storable
@@ -30,6 +31,8 @@ from .layers import CompressedLayer
 from .low_rank import break_even, factorize
 from .proximal import ProximalSGD, soft_threshold
 from .prune import cubic, prune, prune_gradually, rewind, sparsity_of
+from .qat import convert_qat, prepare_qat
+from .quantize import quantize
 from .report import LayerChange, Report, report, reports
 from .shrink import mask_channels, remove_channels
 from .sparse import SparseLinear, to_sparse
@@ -64,10 +67,12 @@ __all__ = [
     "born_again",
     "bottleneck",
     "break_even",
+    "convert_qat",
     "cubic",
     "distill",
     "factorize",
     "feature_loss",
+    "find_range",
     "fold_batch_norm",
     "free_zeros",
     "hinton_loss",
@@ -76,8 +81,10 @@ __all__ = [
     "load",
     "mask_channels",
     "multiplier_and_shift",
+    "prepare_qat",
     "prune",
     "prune_gradually",
+    "quantize",
     "record_activations",
     "remove_channels",
     "report",
