@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from coursekit.data import Split, mnist
-from coursekit.models import RECIPES, History, accuracy, cnn, lenet300, mlp, predict, train, trained
+from coursekit.models import RECIPES, History, accuracy, cnn, fit, lenet300, mlp, predict, train, trained
 from coursekit.models.rng import one_thread
 
 SHORT = {"epochs": 2, "batch_size": 64, "lr": 1e-2}
@@ -169,3 +169,37 @@ def test_accuracy_is_a_share():
 def test_accuracy_of_unequal_or_no_labels_is_refused(n_x, n_y):
     with pytest.raises(ValueError, match=f"x has {n_x} images and y {n_y}"):
         accuracy(Brightest(), np.zeros((n_x, 10), np.float32), np.zeros(n_y, np.int64))
+
+
+def test_fit_takes_any_loss_and_trains_what_is_in_it(few):
+    class Scaled(nn.Module):
+        """A cross-entropy of logits that are multiplied by a number, which is learnt."""
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, model, x, y):
+            return nn.functional.cross_entropy(self.scale * model(x), y)
+
+    loss, model, plain = Scaled(), mlp(4, seed=1), mlp(4, seed=1)
+    history = fit(model, few.x_train, few.y_train, loss, seed=1, **SHORT)
+    train(plain, few, seed=1, **SHORT)
+    assert loss.scale != 1 and not torch.equal(weights(model), weights(plain))
+    assert len(history.loss) == 2 and not model.training
+    with pytest.raises(ValueError, match="x is empty"):
+        fit(model, few.x_train[:0], few.y_train[:0], loss, **SHORT)
+
+
+def test_fit_on_the_cross_entropy_is_train(few):
+    models = [mlp(4, seed=1), mlp(4, seed=1)]
+    fit(
+        models[0],
+        few.x_train,
+        few.y_train,
+        lambda m, x, y: nn.functional.cross_entropy(m(x), y),
+        seed=1,
+        **SHORT,
+    )
+    train(models[1], few, seed=1, **SHORT)
+    assert torch.equal(*map(weights, models))
