@@ -289,6 +289,7 @@ def test_a_compressed_layer_is_factorised_as_what_it_stands_for():
     x = torch.rand(6, 40)
     new = compress.factorize(model, rank={"0": 30}, data=x)
     torch.testing.assert_close(new(x), model(x), rtol=1e-4, atol=1e-5)
+    assert "2.40 kFLOP to 4.20 kFLOP" in compress.report(new).layers[0].note, "those of the dense layer"
     aware = compress.factorize(model, rank={"0": 5}, data=x, aware=True)
     torch.testing.assert_close(aware(x), model(x), rtol=1e-4, atol=1e-4)
     kept = compress.factorize(model, energy=1.0)
@@ -331,9 +332,10 @@ def test_dtype_modes_and_frozen_weights_stay(dtype):
 
 
 def test_modes_are_put_back_and_hooks_taken_off():
-    model = nn.Sequential(nn.Linear(30, 30), nn.Dropout(0.9)).train()
+    model = nn.Sequential(nn.Linear(30, 30), nn.Dropout(0.9), nn.Linear(30, 2)).train()
     new = compress.factorize(model, rank=2, data=torch.rand(2, 30))
-    assert new.training and new[1].training and not model[0]._forward_pre_hooks
+    assert new.training and new[1].training
+    assert isinstance(new[2], nn.Linear) and not any(part._forward_pre_hooks for part in new.modules())
 
 
 def test_a_model_that_is_one_layer():
