@@ -138,7 +138,7 @@ def _pick(name, factors: Factors, wanted, energy, latency, x, obey: bool):
     for rank in candidates:
         ratio = race.ratio(str(rank), "layer")
         if ratio.low > 1 if latency == "measure" else ratio.median * latency >= 1:
-            return rank, f"{_error_note(factors, rank)}, {ratio.median:.2g} times as fast"
+            return rank, f"{_error_note(factors, rank)}, {ratio.median:.2f} times as fast"
     return None, f"kept: no rank of {', '.join(map(str, candidates))} was fast enough"
 
 
