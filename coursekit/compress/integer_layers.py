@@ -33,8 +33,8 @@ class IntegerLayer(CompressedLayer):
 
     All that is saved is one buffer of bytes, ``state``, since each tensor of a file costs some 250 bytes beside its
     own, and the file 1,300: that, and 8 bytes for each output, is why a model of 18,378 numbers becomes 3.6 times
-    smaller, and one of 266,610 3.9 times. In the buffer: both scales and zero points, a weight scale and a bias for
-    each output, and the weights. They can be read as attributes.
+    smaller, and one of 266,610 3.9 times. In the buffer: both
+    scales and zero points, a weight scale and a bias for each output, and the weights. They can be read as attributes.
 
     Attributes
     ----------
