@@ -405,3 +405,17 @@ def test_training_needs_data_for_inputs_and_layers_to_convert():
         compress.prepare_qat(models.mlp(), 4, input_bits=4)
     with pytest.raises(ValueError, match="prepare_qat"):
         compress.convert_qat(models.mlp())
+
+
+@pytest.mark.parametrize("scheme", ["int8", *FLOATS])
+def test_a_pruned_model_is_quantised_saved_loaded_and_run(scheme, tmp_path):
+    model = models.mlp().eval()
+    pruned = compress.prune(model, 0.6)
+    data = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    new = compress.quantize(pruned, scheme, **({"data": data} if scheme == "int8" else {}))
+    compress.save(new, tmp_path / "model.pt")
+    back = compress.load(tmp_path / "model.pt")
+    with torch.no_grad():
+        assert torch.equal(back(data), new(data))
+        assert (new(data) - pruned(data)).abs().max() < 0.1 * pruned(data).abs().max()
+    assert compress.report(back).nonzero <= compress.report(pruned).nonzero
