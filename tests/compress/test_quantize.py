@@ -218,6 +218,12 @@ def test_zeros_stay_zeros_in_a_book_and_while_it_is_trained(bits):
     assert not torch.equal(start, made.book)
 
 
+def test_a_zero_beside_the_smallest_number_there_is_stays_zero():
+    layer = nn.Linear(3, 1)
+    layer.weight.data = torch.tensor([[0.0, 1e-45, 1.0]])
+    assert Codebook(layer, 2).weight()[0, 0] == 0
+
+
 @pytest.mark.parametrize("scheme", FLOATS)
 def test_a_pruned_weight_stays_zero_in_like(scheme):
     model = small_cnn()
