@@ -1,18 +1,16 @@
-"""Rows of lesson 11: fewer bits for the weights, with and without training on."""
+"""Rows of lesson 11: weights in few bits, after training and trained with the rounding in place."""
 
 from techniques import technique
 
 from coursekit import compress
 
-PERCEPTRONS = ("mlp", "lenet300")
 
-
-@technique("int8 weights, float products")
+@technique("int8 weights, float arithmetic")
 def int8_weights(model, task):
     return compress.quantize(model, "int8_weights")
 
 
-@technique("int8 dynamic", models=PERCEPTRONS)
+@technique("int8, inputs by row at each call", models=("mlp", "lenet300"))
 def int8_dynamic(model, task):
     return compress.quantize(model, "int8_dynamic")
 
@@ -22,17 +20,25 @@ def int4(model, task):
     return compress.quantize(model, "int4")
 
 
-@technique("book of 16 numbers")
+@technique("code book of 16")
 def codebook(model, task):
-    return compress.quantize(model, "codebook")
+    return compress.quantize(model, "codebook", bits=4)
 
 
-@technique("2 bits, trained on")
+@technique("2 bits, after training")
 def two_bits(model, task):
-    return compress.convert_qat(task.tune(compress.prepare_qat(model, 2), lr=2e-3))
+    return compress.prepare_qat(model, 2, input_bits=2, data=task.split.x_train[:512]).eval()
 
 
-@technique("binary, trained on", models=PERCEPTRONS)
-def binary(model, task):
-    prepared = compress.prepare_qat(model, 1, data=task.split.x_train[:512])
-    return compress.convert_qat(task.tune(prepared, epochs=8))
+@technique("2 bits, trained with it")
+def two_bits_trained(model, task):
+    new = compress.prepare_qat(model, 2, input_bits=2, data=task.split.x_train[:512])
+    task.tune(new, 3, lr=2e-3)
+    return compress.convert_qat(new)
+
+
+@technique("signs, trained", models=("mlp", "lenet300"))
+def signs(model, task):
+    new = compress.prepare_qat(model, 1, data=task.split.x_train[:512])
+    task.tune(new, 5, lr=2e-3)
+    return compress.convert_qat(new)

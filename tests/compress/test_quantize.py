@@ -218,6 +218,12 @@ def test_zeros_stay_zeros_in_a_book_and_while_it_is_trained(bits):
     assert not torch.equal(start, made.book)
 
 
+def test_a_zero_beside_the_smallest_number_there_is_stays_zero():
+    layer = nn.Linear(3, 1)
+    layer.weight.data = torch.tensor([[0.0, 1e-45, 1.0]])
+    assert Codebook(layer, 2).weight()[0, 0] == 0
+
+
 @pytest.mark.parametrize("scheme", FLOATS)
 def test_a_pruned_weight_stays_zero_in_like(scheme):
     model = small_cnn()
@@ -405,3 +411,17 @@ def test_training_needs_data_for_inputs_and_layers_to_convert():
         compress.prepare_qat(models.mlp(), 4, input_bits=4)
     with pytest.raises(ValueError, match="prepare_qat"):
         compress.convert_qat(models.mlp())
+
+
+@pytest.mark.parametrize("scheme", ["int8", *FLOATS])
+def test_a_pruned_model_is_quantised_saved_loaded_and_run(scheme, tmp_path):
+    model = models.mlp().eval()
+    pruned = compress.prune(model, 0.6)
+    data = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    new = compress.quantize(pruned, scheme, **({"data": data} if scheme == "int8" else {}))
+    compress.save(new, tmp_path / "model.pt")
+    back = compress.load(tmp_path / "model.pt")
+    with torch.no_grad():
+        assert torch.equal(back(data), new(data))
+        assert (new(data) - pruned(data)).abs().max() < 0.1 * pruned(data).abs().max()
+    assert compress.report(back).nonzero <= compress.report(pruned).nonzero
