@@ -89,7 +89,7 @@ class BinaryLinear(PackedLayer):
         return layer_of(self.settings, weight, self.bias - self.threshold * weight.sum(1))
 
     def like(self, layer: nn.Linear) -> "BinaryLinear":
-        return BinaryLinear(layer, threshold=float(self.threshold), spread=float(self.spread))
+        return BinaryLinear(layer, threshold=self.threshold.item(), spread=self.spread.item())
 
     def extra_repr(self) -> str:
         return f"{'x'.join(map(str, self.settings['shape']))}"
@@ -135,4 +135,4 @@ class BinaryTraining(CompressedLayer):
         return self.finished().dense()
 
     def like(self, layer: nn.Linear) -> "BinaryTraining":
-        return BinaryTraining(layer, threshold=float(self.threshold), spread=float(self.spread))
+        return BinaryTraining(layer, threshold=self.threshold.item(), spread=self.spread.item())

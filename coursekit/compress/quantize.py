@@ -1,5 +1,7 @@
 """One call for each way to make a model's numbers smaller after it was trained."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -11,7 +13,7 @@ from .int8_dynamic import Int8Dynamic
 from .integer import record_activations, to_integer
 from .layers import as_dense, copied, replaced, weighted_layers
 from .qat import _linear, change, threshold_of
-from .report import Report, add_report
+from .report import Report, add_report, report
 from .weight_only import WeightOnly
 
 SCHEMES = ("int8", "int8_dynamic", "int8_weights", "int4", "codebook", "binary")
@@ -131,4 +133,5 @@ def _integers(model: nn.Module, data, calibration: str) -> nn.Module:
         model, data, lambda name, x: seen.setdefault(name, []).append(x.detach().float().reshape(-1).clone())
     )
     found = {name: find_range(thinned(torch.cat(parts)), calibration) for name, parts in seen.items()}
-    return to_integer(model, data, ranges=found)
+    new = to_integer(model, data, ranges=found)
+    return add_report(new, replace(report(new), technique="quantize"), before=model)
