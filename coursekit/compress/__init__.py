@@ -3,40 +3,23 @@
 Each technique takes a model, leaves it as it was and returns another one, an ordinary module that is saved, loaded and
 composed with the others in any order. ``report(model)`` says what was done, layer by layer.
 
-=================  ==================================================================================================
-module             what it holds
-=================  ==================================================================================================
-``report``         the table of what was done; ``layers``: what all techniques share; ``files``: save, load
-``prune``          which weights go, by ``importance``, in ``patterns``; ``zeros`` stay zero; ``proximal``: L1
-``shrink``         channels and neurons taken out; ``sparse``: kernels for zeros
-``quantize``       integers in place of floats; ``calibrate``: which range; ``affine``: which grid; ``qat``: training
-                   with it; ``int4``, ``int8_dynamic``, ``weight_only``, ``codebook``, ``binary``: the layers
-``integer``        a whole model in integers: ``integer_layers`` and how they run; ``fold``: batch norm
-``distill``        a small model taught by a large one; ``teaching``: the losses; ``initialise``: where it begins
-``low_rank``       one layer as a product of smaller ones; ``factors``: how; ``designs``: blocks thin from the start
-=================  ==================================================================================================
+================  ===================================================================================================
+room              what it holds
+================  ===================================================================================================
+``pruning``       which weights go, by ``importance``, in ``patterns``; zeros that stay; ``sparse``: kernels for them
+``removal``       channels and neurons taken out, with all that is tied to them
+``quantisation``  fewer bits for a weight: ranges, grids, packed layers, and training with the rounding in place
+``integers``      whole models that compute with integers alone, and batch norm folded on the way there
+``distillation``  a small model taught by a large one: the losses, the training, where it begins
+``factorisation`` a layer as a product of thinner ones; blocks that are thin from the start
+================  ===================================================================================================
+
+Beside them ``report``, the table of what was done; ``layers``, what all techniques share; ``files``, save and load.
 """
 
-from .calibrate import find_range
-from .designs import bottleneck, separable
-from .distill import Distillation, born_again, distill
-from .files import load, save, storable
-from .fold import fold_batch_norm
-from .initialise import Part, initialise_from
-from .integer import activation_names, record_activations, to_integer
-from .integer_layers import IntConv2d, IntLinear
-from .integer_run import IntegerModel
-from .integer_scale import multiplier_and_shift, scale_and_zero
-from .layers import CompressedLayer
-from .low_rank import break_even, factorize
-from .proximal import ProximalSGD, soft_threshold
-from .prune import cubic, prune, prune_gradually, rewind, sparsity_of
-from .qat import convert_qat, prepare_qat
-from .quantize import quantize
-from .report import LayerChange, Report, report, reports
-from .shrink import mask_channels, remove_channels
-from .sparse import SparseLinear, to_sparse
-from .teaching import (
+from .distillation.distill import Distillation, born_again, distill
+from .distillation.initialise import Part, initialise_from
+from .distillation.teaching import (
     attention_loss,
     attention_map,
     feature_loss,
@@ -46,7 +29,25 @@ from .teaching import (
     softened,
     task_loss,
 )
-from .zeros import free_zeros, keep_zeros
+from .factorisation.designs import bottleneck, separable
+from .factorisation.low_rank import break_even, factorize
+from .files import load, save, storable
+from .integers.build import activation_names, record_activations, to_integer
+from .integers.fold import fold_batch_norm
+from .integers.layers import IntConv2d, IntLinear
+from .integers.run import IntegerModel
+from .integers.scale import multiplier_and_shift, scale_and_zero
+from .layers import CompressedLayer
+from .pruning import importance
+from .pruning.proximal import ProximalSGD, soft_threshold
+from .pruning.prune import cubic, prune, prune_gradually, rewind, sparsity_of
+from .pruning.sparse import SparseLinear, to_sparse
+from .pruning.zeros import free_zeros, keep_zeros
+from .quantisation.calibrate import find_range
+from .quantisation.qat import convert_qat, prepare_qat
+from .quantisation.quantize import quantize
+from .removal.shrink import mask_channels, remove_channels
+from .report import LayerChange, Report, report, reports
 
 storable(LayerChange, Report, Distillation)
 
@@ -76,6 +77,7 @@ __all__ = [
     "fold_batch_norm",
     "free_zeros",
     "hinton_loss",
+    "importance",
     "initialise_from",
     "keep_zeros",
     "load",

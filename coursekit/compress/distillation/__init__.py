@@ -1,0 +1,1 @@
+"""A small model taught by a large one."""

@@ -1,0 +1,1 @@
+"""Channels and neurons taken out of a model, with all that is tied to them."""
