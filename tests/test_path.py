@@ -12,7 +12,8 @@ from coursekit.grading.exercise.key import load_key
 from coursekit.grading.report.files import page_name
 
 ROOT = Path(__file__).parents[1]
-KEYS = sorted((ROOT / "solutions").glob("*.ipynb"))
+# Two of the exercises, one with a race; that every key marks rightly is proven key by key in test_notebooks.
+KEYS = [ROOT / "solutions" / f"{name}.ipynb" for name in ("01_complexity", "05_convolution")]
 
 
 def solve(exercise: Path, answers: dict[str, str], target: Path) -> None:
